@@ -1,0 +1,1 @@
+"""The schema's history; see env.py for the guards it runs under."""

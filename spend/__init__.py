@@ -1,0 +1,1 @@
+"""What it means: the rules of the ledger, in pipeline order, and their SQL."""

@@ -1,0 +1,1 @@
+"""When it runs: thin Celery tasks, one module per stage."""

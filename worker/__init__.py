@@ -1,0 +1,1 @@
+"""Where it runs: the Celery app, sessions, settings, metrics, servers and the command line."""

@@ -1,0 +1,61 @@
+import sys
+from importlib import import_module
+
+import click
+
+from spend.errors import SpendbeatError
+
+# A module has its commands in a dictionary `commands`; importing it only when it is asked for
+# keeps every other command quick.
+_COMMANDS = {
+    "check-config": "worker.cli.config",
+    "demo": "worker.cli.demo",
+    "exporter": "worker.cli.exporter",
+    "generate": "worker.cli.generate",
+    "import": "worker.cli.capture",
+    "ledger": "worker.cli.ledger",
+    "migrate": "worker.cli.migrate",
+    "prices": "worker.cli.prices",
+    "rollups": "worker.cli.rollups",
+    "servers": "worker.cli.up",
+    "spend": "worker.cli.spend",
+    "up": "worker.cli.up",
+    "verify": "worker.cli.verify",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = import_module(module).commands[cmd_name]
+        return command
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="spendbeat")
+def cli() -> None:
+    """LLM spend that is known, proved and kept within budget."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message and exit code 1."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except SpendbeatError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,68 @@
+"""Engines and sessions, one role each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Literal
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from spend.errors import UnavailableError
+from worker.settings import settings
+
+# The login is whoever DATABASE_URL names; each session then takes on the role it needs, so that
+# a worker cannot change the ledger even by mistake.
+Role = Literal["spendbeat_owner", "spendbeat_writer", "spendbeat_reader"]
+
+
+def make_engine(url: str, role: Role | None) -> Engine:
+    """An engine whose connections act as `role` (None: as the login itself), in UTC."""
+    role_option = f"-c role={role} " if role else ""
+    return create_engine(
+        url,
+        pool_size=2,
+        pool_pre_ping=True,
+        connect_args={
+            "options": f"{role_option}-c timezone=UTC",
+            "application_name": "spendbeat",
+            "connect_timeout": 10,
+        },
+    )
+
+
+@cache
+def engine(role: Role = "spendbeat_writer") -> Engine:
+    """This process's engine for a role."""
+    return make_engine(settings().sqlalchemy_url, role)
+
+
+@contextmanager
+def transaction(role: Role = "spendbeat_writer") -> Iterator[Session]:
+    """One transaction: committed at the end of the block, rolled back by an exception."""
+    try:
+        with Session(engine(role), expire_on_commit=False) as session, session.begin():
+            yield session
+    except OperationalError as error:
+        if error.connection_invalidated or error.orig is None or "connect" in str(error.orig):
+            raise UnavailableError(unreachable(error)) from error
+        raise
+
+
+def unreachable(error: OperationalError) -> str:
+    """What to tell a user whose Postgres does not answer; never the password."""
+    where = engine().url.render_as_string(hide_password=True)
+    reason = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
+    hint = (
+        "Start it with 'spendbeat up', or set DATABASE_URL."
+        if settings().embedded_postgres
+        else "Check DATABASE_URL and that the server runs."
+    )
+    return f"Postgres at {where} cannot be used: {reason}\n{hint}"
+
+
+def dispose() -> None:
+    """Forget every pooled connection: after a fork, a connection has two owners."""
+    for role in ("spendbeat_writer", "spendbeat_reader", "spendbeat_owner"):
+        engine(role).dispose(close=False)  # type: ignore[arg-type]

@@ -1,0 +1,140 @@
+"""Settings, read once from the environment into a frozen object."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from spend.errors import SpendbeatError
+from worker.embedded import paths
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class SettingsError(SpendbeatError):
+    """The settings are not usable."""
+
+
+def default_home() -> Path:
+    """Where embedded servers keep their data: a folder that survives the checkout.
+
+    As root the servers run as `nobody`, who cannot enter root's home.
+    """
+    if os.geteuid() == 0:
+        return Path("/var/lib/spendbeat")
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "spendbeat"
+
+
+class Settings(BaseSettings):
+    """Every setting, its meaning and its default; docs/configuration.md is the same list."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="SPENDBEAT_", populate_by_name=True, extra="ignore"
+    )
+
+    database_url: str | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="Postgres 15 to 18; without it an embedded one under SPENDBEAT_HOME is used",
+    )
+    redis_url: str | None = Field(
+        None,
+        validation_alias="REDIS_URL",
+        description="Redis 6.2+ or Valkey; without it an embedded one under SPENDBEAT_HOME",
+    )
+    home: Path = Field(default_factory=default_home, description="data of the embedded servers")
+    bind: str = Field("127.0.0.1", description="address of Flower and the metrics exporter")
+    flower_port: Port = Field(5555, description="port of Flower; 0 takes a free one")
+    metrics_port: Port = Field(9808, description="port of the exporter; 0 takes a free one")
+    concurrency: int = Field(2, ge=1, le=256, description="processes of the worker")
+    tick_seconds: float = Field(5.0, ge=0.1, le=3600, description="time between two ticks")
+    audit_seconds: float = Field(900.0, ge=1, description="time between two audits by beat")
+    batch_rows: int = Field(
+        1_000_000, ge=1, description="most ledger rows that one rollup transaction counts"
+    )
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        try:
+            url = make_url(value)
+        except ArgumentError:
+            raise ValueError("is not a URL such as postgresql://user@host/name") from None
+        if url.get_backend_name() not in {"postgresql", "postgres"}:
+            raise ValueError(f"must start with postgresql://, not {url.drivername}://")
+        # One driver everywhere, whatever SQLAlchemy's default for this spelling is.
+        return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not value.startswith(("redis://", "rediss://", "redis+socket://")):
+            raise ValueError("must start with redis://, rediss:// or redis+socket://")
+        return value
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+        return value.upper()
+
+    @property
+    def embedded_postgres(self) -> bool:
+        return self.database_url is None
+
+    @property
+    def embedded_redis(self) -> bool:
+        return self.redis_url is None
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """Where the ledger is, in SQLAlchemy's spelling."""
+        return self.database_url or paths.postgres_url(self.home)
+
+    @property
+    def broker_url(self) -> str:
+        """Where Celery's messages go, in kombu's spelling."""
+        return self.redis_url or paths.redis_url(self.home)
+
+
+def load() -> Settings:
+    """Read the environment; every mistake in it is in one SettingsError."""
+    try:
+        return Settings()  # type: ignore[call-arg]  # fields come from the environment
+    except ValidationError as error:
+        lines = [f"  {_variable(e['loc'])}: {_reason(e)}" for e in error.errors()]
+        raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0])
+    return name if name.isupper() else f"SPENDBEAT_{name.upper()}"
+
+
+def _reason(error: object) -> str:
+    # The offending value is left out on purpose: a URL holds a password.
+    message = str(error["msg"])  # type: ignore[index]
+    return message.removeprefix("Value error, ")
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process."""
+    return load()
