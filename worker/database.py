@@ -9,7 +9,6 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from spend.errors import UnavailableError
 from worker.settings import settings
 
 # The login is whoever DATABASE_URL names; each session then takes on the role it needs, so that
@@ -41,13 +40,8 @@ def engine(role: Role = "spendbeat_writer") -> Engine:
 @contextmanager
 def transaction(role: Role = "spendbeat_writer") -> Iterator[Session]:
     """One transaction: committed at the end of the block, rolled back by an exception."""
-    try:
-        with Session(engine(role), expire_on_commit=False) as session, session.begin():
-            yield session
-    except OperationalError as error:
-        if error.connection_invalidated or error.orig is None or "connect" in str(error.orig):
-            raise UnavailableError(unreachable(error)) from error
-        raise
+    with Session(engine(role), expire_on_commit=False) as session, session.begin():
+        yield session
 
 
 def unreachable(error: OperationalError) -> str:
@@ -64,5 +58,6 @@ def unreachable(error: OperationalError) -> str:
 
 def dispose() -> None:
     """Forget every pooled connection: after a fork, a connection has two owners."""
-    for role in ("spendbeat_writer", "spendbeat_reader", "spendbeat_owner"):
-        engine(role).dispose(close=False)  # type: ignore[arg-type]
+    roles: tuple[Role, ...] = ("spendbeat_writer", "spendbeat_reader", "spendbeat_owner")
+    for role in roles:
+        engine(role).dispose(close=False)

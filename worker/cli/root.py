@@ -2,6 +2,7 @@ import sys
 from importlib import import_module
 
 import click
+from sqlalchemy.exc import OperationalError
 
 from spend.errors import SpendbeatError
 
@@ -58,4 +59,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SpendbeatError as error:
         click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except OperationalError as error:
+        from worker.database import unreachable  # noqa: PLC0415 - reads the settings
+
+        click.echo(f"Error: {unreachable(error)}", err=True)
         sys.exit(1)
