@@ -15,7 +15,6 @@ from models.sealed_buckets import SealedBucket
 from models.sealed_months import SealedMonth
 from models.series import Series
 from models.shard_news import ShardNews
-from models.shards import Shard
 from models.spend_buckets import BUCKET_MINUTES, SpendBucket
 from models.spend_summary import SpendSummary
 from models.ticks import Tick
@@ -40,7 +39,6 @@ __all__ = [
     "SealedBucket",
     "SealedMonth",
     "Series",
-    "Shard",
     "ShardNews",
     "SpendBucket",
     "SpendSummary",

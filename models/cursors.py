@@ -18,7 +18,7 @@ class Cursor(Base):
     __tablename__ = "cursors"
     __table_args__ = (CheckConstraint("(cut_tick_id IS NULL) = (cut_id IS NULL)", name="cut"),)
 
-    provider: Mapped[str] = mapped_column(Text, ForeignKey("shards.provider"), primary_key=True)
+    provider: Mapped[str] = mapped_column(Text, primary_key=True)
     tick_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("ticks.id"), nullable=False)
     cut_tick_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("ticks.id"))
     cut_id: Mapped[int | None] = mapped_column(BigInteger)

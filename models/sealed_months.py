@@ -9,13 +9,14 @@ from models.measures import MeasureColumns
 
 
 class SealedMonth(MeasureColumns, Base):
-    """The sums of ledger rows that were dropped, one row per sealing, month and provider."""
+    """The sums of ledger rows that were dropped, per sealing, month and model."""
 
     __tablename__ = "sealed_months"
 
     id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
     month: Mapped[date] = mapped_column(Date, nullable=False, comment="first day, UTC")
     provider: Mapped[str] = mapped_column(Text, nullable=False)
+    model: Mapped[str] = mapped_column(Text, nullable=False)
     sealed_at: Mapped[datetime] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("now()"), nullable=False
     )

@@ -1,0 +1,80 @@
+"""Repairs: recomputing rollups from the ledger and the seals."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from spend import audit, cursors, ticks
+from spend.audit import AuditResult
+from spend.errors import BadInputError
+from spend.sql import query
+
+_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class RebuildResult:
+    """before: how the shard differed from the ledger. rows: ledger rows counted anew."""
+
+    provider: str
+    rows: int
+    before: AuditResult
+
+
+def is_restored(session: Session) -> bool:
+    """Whether the newest tick was taken in another cluster than this one."""
+    last = session.execute(query("ticks", "previous")).mappings().one()
+    return last["id"] is not None and last["system_identifier"] != last["current_identifier"]
+
+
+def shard(session: Session, provider: str) -> RebuildResult:
+    """Recompute one shard's totals at the newest tick, under its lock, in this transaction."""
+    tick = ticks.newest(session)
+    if tick is None:
+        raise BadInputError("Nothing to rebuild: no tick was taken yet.")
+    cursors.open_for(session, [provider], tick)
+    cursors.take(session, provider, wait=True)
+    before = audit.verify(session, provider)
+    binds = {"provider": provider, "zone": session.scalars(query("rollups", "zone")).one()}
+    for name in ("clear_buckets", "buckets_from_seals"):
+        session.execute(query("rebuild", name), binds)
+    rows = sum(_count(session, binds | part) for part in _everything(session, tick))
+    for name in ("clear_days", "clear_models", "days_from_buckets", "models_from_buckets"):
+        session.execute(query("rebuild", name), binds)
+    cursors.reset(session, provider, tick)
+    audit.record(session, before, "rebuild")
+    return RebuildResult(provider, rows, before)
+
+
+def _count(session: Session, binds: dict[str, object]) -> int:
+    rows, _ = session.execute(query("rollups", "apply"), binds).one()
+    return int(rows)
+
+
+def _everything(session: Session, tick: int) -> list[dict[str, object]]:
+    """All rows visible in a tick: those below its fence by id, the others by transaction."""
+    found = ticks.window(session, tick, tick)
+    below = found | {
+        "fence": -1,
+        "first_id": 0,
+        "last_id": found["fence"],
+        "after": 0,
+        "before": _MAX,
+        "settled": _MAX,
+    }
+    above = found | {"first_id": found["fence"] + 1, "last_id": _MAX, "after": 0}
+    return [below, above] if found["fence"] else [above]
+
+
+def set_zone(session: Session, zone: str) -> None:
+    """Cut days in another zone from now on, and those of the past anew, in this transaction."""
+    if not session.scalar(query("rebuild", "zone_exists"), {"zone": zone}):
+        raise BadInputError(
+            f"{zone!r} is not a time zone that Postgres knows; use an IANA name such as"
+            " 'Europe/Berlin' or 'Asia/Kolkata'."
+        )
+    session.execute(query("rebuild", "hold_all"))
+    session.execute(query("rebuild", "set_zone"), {"zone": zone})
+    binds = {"provider": None, "zone": zone}
+    session.execute(query("rebuild", "clear_days"), binds)
+    session.execute(query("rebuild", "days_from_buckets"), binds)

@@ -1,0 +1,110 @@
+-- name: zone
+-- The zone whose days the daily table holds.
+SELECT zone FROM reporting_zone
+
+-- name: apply
+-- One batch of one shard: a single scan makes one delta, and the delta moves all three tables,
+-- each in key order. Ids bound the scan; the transactions between two ticks select the rows.
+WITH delta AS MATERIALIZED (
+  SELECT date_bin('15 minutes', started_at, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS bucket,
+    model, attribution_id, count(*) AS ledger_rows,
+    sum(requests) AS requests,
+    sum(coalesce(unpriced, CAST(cost_usd IS NULL AS integer))) AS unpriced,
+    sum(input_tokens) AS input_tokens,
+    sum(output_tokens) AS output_tokens,
+    sum(cache_read_tokens) AS cache_read_tokens,
+    sum(cache_write_tokens) AS cache_write_tokens,
+    sum(cache_write_1h_tokens) AS cache_write_1h_tokens,
+    sum(reasoning_tokens) AS reasoning_tokens,
+    sum(audio_input_tokens) AS audio_input_tokens,
+    sum(audio_output_tokens) AS audio_output_tokens,
+    coalesce(sum(cost_usd), 0) AS total_cost
+  FROM cost_logs
+  WHERE provider = :provider AND id >= :first_id AND id <= :last_id AND id > :fence AND (
+    (txid >= :after AND txid < :before
+      AND (txid < :settled OR txid_visible_in_snapshot(txid, CAST(:snapshot AS txid_snapshot))))
+    OR txid = ANY (CAST(:ended AS bigint[]))
+  )
+  GROUP BY 1, 2, 3
+),
+added AS (
+  INSERT INTO series (provider, model, attribution_id)
+  SELECT DISTINCT :provider, model, attribution_id FROM delta AS d
+  WHERE NOT EXISTS (
+    SELECT FROM series AS s WHERE s.provider = :provider
+      AND s.model = d.model AND s.attribution_id = d.attribution_id
+  )
+  RETURNING id, model, attribution_id
+),
+known AS (
+  SELECT id, model, attribution_id FROM series WHERE provider = :provider
+  UNION ALL SELECT id, model, attribution_id FROM added
+),
+buckets AS (
+  INSERT INTO spend_buckets AS b (bucket, series_id, requests, unpriced, input_tokens,
+    output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,
+    reasoning_tokens, audio_input_tokens, audio_output_tokens, total_cost)
+  SELECT d.bucket, k.id, d.requests, d.unpriced, d.input_tokens,
+    d.output_tokens, d.cache_read_tokens, d.cache_write_tokens, d.cache_write_1h_tokens,
+    d.reasoning_tokens, d.audio_input_tokens, d.audio_output_tokens, d.total_cost
+  FROM delta AS d JOIN known AS k USING (model, attribution_id)
+  ORDER BY 1, 2
+  ON CONFLICT (bucket, series_id) DO UPDATE SET
+    requests = b.requests + excluded.requests,
+    unpriced = b.unpriced + excluded.unpriced,
+    input_tokens = b.input_tokens + excluded.input_tokens,
+    output_tokens = b.output_tokens + excluded.output_tokens,
+    cache_read_tokens = b.cache_read_tokens + excluded.cache_read_tokens,
+    cache_write_tokens = b.cache_write_tokens + excluded.cache_write_tokens,
+    cache_write_1h_tokens = b.cache_write_1h_tokens + excluded.cache_write_1h_tokens,
+    reasoning_tokens = b.reasoning_tokens + excluded.reasoning_tokens,
+    audio_input_tokens = b.audio_input_tokens + excluded.audio_input_tokens,
+    audio_output_tokens = b.audio_output_tokens + excluded.audio_output_tokens,
+    total_cost = b.total_cost + excluded.total_cost
+),
+days AS (
+  INSERT INTO daily_cost_summaries AS b (day, provider, model, attribution_id, requests,
+    unpriced, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+    cache_write_1h_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, total_cost)
+  SELECT CAST(bucket AT TIME ZONE :zone AS date), :provider, model, attribution_id,
+    sum(requests), sum(unpriced), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens),
+    sum(cache_write_tokens), sum(cache_write_1h_tokens), sum(reasoning_tokens),
+    sum(audio_input_tokens), sum(audio_output_tokens), sum(total_cost)
+  FROM delta GROUP BY 1, 3, 4 ORDER BY 1, 3, 4
+  ON CONFLICT (day, provider, model, attribution_id) DO UPDATE SET
+    requests = b.requests + excluded.requests,
+    unpriced = b.unpriced + excluded.unpriced,
+    input_tokens = b.input_tokens + excluded.input_tokens,
+    output_tokens = b.output_tokens + excluded.output_tokens,
+    cache_read_tokens = b.cache_read_tokens + excluded.cache_read_tokens,
+    cache_write_tokens = b.cache_write_tokens + excluded.cache_write_tokens,
+    cache_write_1h_tokens = b.cache_write_1h_tokens + excluded.cache_write_1h_tokens,
+    reasoning_tokens = b.reasoning_tokens + excluded.reasoning_tokens,
+    audio_input_tokens = b.audio_input_tokens + excluded.audio_input_tokens,
+    audio_output_tokens = b.audio_output_tokens + excluded.audio_output_tokens,
+    total_cost = b.total_cost + excluded.total_cost
+),
+models AS (
+  INSERT INTO spend_summary AS b (provider, model, requests, unpriced, input_tokens,
+    output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,
+    reasoning_tokens, audio_input_tokens, audio_output_tokens, total_cost)
+  SELECT :provider, model, sum(requests), sum(unpriced), sum(input_tokens),
+    sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens),
+    sum(cache_write_1h_tokens), sum(reasoning_tokens), sum(audio_input_tokens),
+    sum(audio_output_tokens), sum(total_cost)
+  FROM delta GROUP BY 2 ORDER BY 2
+  ON CONFLICT (provider, model) DO UPDATE SET
+    requests = b.requests + excluded.requests,
+    unpriced = b.unpriced + excluded.unpriced,
+    input_tokens = b.input_tokens + excluded.input_tokens,
+    output_tokens = b.output_tokens + excluded.output_tokens,
+    cache_read_tokens = b.cache_read_tokens + excluded.cache_read_tokens,
+    cache_write_tokens = b.cache_write_tokens + excluded.cache_write_tokens,
+    cache_write_1h_tokens = b.cache_write_1h_tokens + excluded.cache_write_1h_tokens,
+    reasoning_tokens = b.reasoning_tokens + excluded.reasoning_tokens,
+    audio_input_tokens = b.audio_input_tokens + excluded.audio_input_tokens,
+    audio_output_tokens = b.audio_output_tokens + excluded.audio_output_tokens,
+    total_cost = b.total_cost + excluded.total_cost,
+    updated_at = clock_timestamp()
+)
+SELECT coalesce(sum(ledger_rows), 0) AS rows, count(*) AS buckets FROM delta
