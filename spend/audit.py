@@ -54,11 +54,8 @@ def verify(session: Session, provider: str | None = None) -> AuditResult:
     Exact at any moment: what writers add meanwhile lies after the shards' ticks.
     """
     session.execute(query("audit", "lock"), {"lock": LOCK})
-    tables: dict[str, dict[tuple[str, str], Mapping[str, Any]]] = {
-        "ledger": {},
-        "buckets": {},
-        "days": {},
-        "all-time": {},
+    tables: dict[str, dict[tuple[str, str], Any]] = {
+        name: {} for name in ("ledger", "buckets", "days", "all-time")
     }
     found = session.execute(query("audit", "totals"), {"provider": provider})
     for row in found.mappings():

@@ -1,5 +1,6 @@
 """Sealing: dropping the ledger rows of an old month while every total stays as it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -67,7 +68,7 @@ def seal(session: Session, month: date, now: datetime) -> SealResult:
 
 
 def _run(
-    session: Session, name: str, part: str, binds: dict[str, object] | None = None
+    session: Session, name: str, part: str, binds: Mapping[str, object] | None = None
 ) -> Result[Any]:
     # A table's name cannot be a bind; `part` is made of two numbers.
     return session.execute(text(queries("sealing")[name].replace("{part}", part)), binds or {})
