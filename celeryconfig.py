@@ -1,0 +1,79 @@
+"""Celery's own names, in one short list; what can be chosen comes from worker.settings.
+
+Celery takes every name in this module without a leading underscore for a setting.
+"""
+
+from worker.settings import settings as _settings
+
+_chosen = _settings()
+# A message is handed to another worker after this many seconds, so it must exceed the longest
+# task (the hard limit of maintenance) with its longest countdown.
+_redelivery = {
+    "visibility_timeout": 2100,
+    "unacked_restore_interval": 1,
+    "unacked_restore_throttle": 1,
+}
+_expires = max(_chosen.tick_seconds, 10.0)
+
+broker_url = _chosen.broker_url
+broker_transport_options = _redelivery
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None  # for ever: the broker comes back, or somebody stops us
+# Nobody reads results, so there is no result backend; whoever adds one needs the same timeout.
+result_backend_transport_options = _redelivery
+
+task_serializer = "json"
+result_serializer = "json"
+accept_content = ["json"]
+enable_utc = True
+timezone = "UTC"
+
+task_ignore_result = True
+task_acks_late = True
+task_reject_on_worker_lost = True
+task_soft_time_limit = 240
+task_time_limit = 300
+task_create_missing_queues = True
+task_default_queue = "maintenance"
+task_queues = None
+task_routes = {
+    "tasks.ticks.take": {"queue": "ticks"},
+    "tasks.rollups.*": {"queue": "rollups"},
+    "tasks.maintenance.*": {"queue": "maintenance"},
+}
+
+worker_concurrency = _chosen.concurrency
+worker_prefetch_multiplier = 1
+worker_max_tasks_per_child = 1000
+worker_max_memory_per_child = 200_000  # kilobytes
+worker_cancel_long_running_tasks_on_connection_loss = False  # they are idempotent: let them end
+worker_consumer = "worker.broker_guard:GuardedConsumer"
+# Flower and the exporter live on events.
+worker_send_task_events = True
+task_send_sent_event = True
+
+# In memory: every entry is an interval that may fire early, late or twice, so there is no file
+# to lose or to fight over.
+beat_scheduler = "celery.beat:Scheduler"
+beat_schedule = {
+    "tick": {
+        "task": "tasks.ticks.take",
+        "schedule": _chosen.tick_seconds,
+        "options": {"expires": _expires},
+    },
+    "prune": {
+        "task": "tasks.maintenance.prune",
+        "schedule": 300.0,
+        "options": {"expires": 300.0},
+    },
+    "audit": {
+        "task": "tasks.maintenance.audit",
+        "schedule": _chosen.audit_seconds,
+        "options": {"expires": _chosen.audit_seconds},
+    },
+    "prepare-months": {
+        "task": "tasks.maintenance.prepare_months",
+        "schedule": 86_400.0,
+        "options": {"expires": 86_400.0},
+    },
+}

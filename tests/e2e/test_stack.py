@@ -1,0 +1,64 @@
+"""Usage goes in, totals come out by themselves; whatever happens to messages and processes."""
+
+import sys
+from typing import Any
+
+from pytest_celery import CeleryTestSetup
+
+from tests.support.books import Books
+from tests.support.waiting import wait_for
+
+TWICE = (sys.executable, "-m", "celery", "-A", "tests.support.twice")
+
+
+def test_usage_becomes_totals_and_they_are_proved(
+    celery_setup: CeleryTestSetup, start: Any, books: Books
+) -> None:
+    """Rows go in, totals come out, an audit says difference 0; a new provider needs no set-up."""
+    assert celery_setup.ready(control=True)
+    start("beat", "beat")
+    books.spend("openai", rows=1000)
+    wait_for(books.agree, "the first totals")
+    books.spend("anthropic", rows=50)
+    wait_for(books.agree, "totals of a provider that nobody announced")
+    proved = "SELECT count(*) FROM audits WHERE rows = 1050 AND difference = 0 AND mismatches = '[]'"
+    wait_for(lambda: books.scalar(proved), "an audit of all rows without a difference")
+
+
+def test_the_worker_prepares_months_when_it_starts(
+    database: str, books: Books, request: Any
+) -> None:
+    """A ledger without room for the coming months gets it at once, not a day later."""
+    count = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'cost_logs'::regclass"
+    last = books.scalar(
+        "SELECT max(inhrelid::regclass::text) FROM pg_inherits"
+        " WHERE inhparent = 'cost_logs'::regclass"
+    )
+    before = int(str(books.scalar(count)))
+    with books.engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {last}")
+    request.getfixturevalue("celery_setup")
+    wait_for(lambda: books.scalar(count) == before, "the month that was missing")
+
+
+def test_nothing_that_happens_to_messages_or_processes_changes_a_total(
+    start: Any, books: Books, celery_broker: Any
+) -> None:
+    """Workers killed with SIGKILL, two beats, every message twice, queues emptied by hand."""
+    worker = start("worker", "worker", "-l", "INFO", command=TWICE)
+    for name in ("beat-1", "beat-2"):
+        start(name, "beat", command=TWICE)
+    with books.engine.connect() as slow, slow.begin():
+        # Its ids are lower than those of the rows that are counted meanwhile.
+        books.spend_in(slow, "openai")
+        for round_ in range(4):
+            for provider in ("openai", "anthropic", f"new-{round_}"):
+                books.spend(provider, rows=700)
+            wait_for(lambda n=round_: (f"new-{n}", "model-0") in books.rolled(), "some of it")
+            books.spend("openai", rows=2000)
+            worker.kill()
+            celery_broker.container.client.delete("ticks", "rollups")
+            worker.start()
+    wait_for(books.agree, "every total, once")
+    assert books.scalar("SELECT count(*) FROM audits WHERE difference <> 0") == 0
+    assert "Traceback" not in worker.logs()

@@ -1,0 +1,40 @@
+"""The Celery application: `celery -A worker worker|beat|flower`."""
+
+import sys
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, celeryd_init, worker_process_init, worker_ready
+
+from spend.errors import SpendbeatError
+
+app = Celery(
+    "spendbeat",
+    config_source="celeryconfig",
+    task_cls="worker.base:LedgerTask",
+    include=["tasks.ticks", "tasks.rollups", "tasks.maintenance"],
+)
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _need_servers(**_: Any) -> None:
+    from worker.broker import require_servers  # noqa: PLC0415 - reads the settings
+
+    try:
+        require_servers()
+    except SpendbeatError as error:
+        sys.exit(f"Error: {error}")
+
+
+@worker_process_init.connect
+def _after_fork(**_: Any) -> None:
+    from worker.database import dispose  # noqa: PLC0415 - reads the settings
+
+    dispose()
+
+
+@worker_ready.connect
+def _prepare(**_: Any) -> None:
+    # The ledger refuses rows of a month that has no partition: do not wait a day for beat.
+    app.send_task("tasks.maintenance.prepare_months", expires=3600)
