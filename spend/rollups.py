@@ -120,6 +120,7 @@ def _apply(session: Session, provider: str, batch: Batch) -> tuple[int, int]:
         "last_id": batch.last_id,
         "zone": session.scalars(query("rollups", "zone")).one(),
     }
+    session.execute(query("rollups", "plan_for_hashing"))
     rows, buckets = session.execute(query("rollups", "apply"), binds).one()
     if batch.expected is not None and rows != batch.expected:
         raise LostRowsError(

@@ -4,9 +4,9 @@ The idea is PgQ's: a batch is the rows whose transactions one snapshot shows and
 does not. Ids and arrival times cannot tell that, because transactions commit out of order.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import text
@@ -27,14 +27,14 @@ class TickResult:
     """What a tick found.
 
     shards: providers with rows to count, from this tick or an earlier one. rows: new ledger rows
-    of this tick. parts: the partitions that they are in. 'busy' is somebody else's tick.
+    of this tick. span: the first and last started_at among them. 'busy' is somebody else's tick.
     """
 
     outcome: Literal["taken", "busy"]
     tick_id: int | None = None
     shards: tuple[str, ...] = ()
     rows: int = 0
-    parts: tuple[str, ...] = ()
+    span: tuple[datetime, datetime] | None = None
 
 
 def take(session: Session) -> TickResult:
@@ -49,8 +49,21 @@ def take(session: Session) -> TickResult:
         query("ticks", "insert"), {"system": last["system"], "fence": last["fence"]}
     ).one()
     found = session.execute(query("ticks", "news"), window(session, last["id"], tick_id))
-    rows, parts = _store_news(session, last["id"], tick_id, found.mappings())
-    return TickResult("taken", tick_id, cursors.lagging(session), rows, parts)
+    news = found.mappings().all()
+    _store_news(session, last["id"], tick_id, news)
+    return TickResult(
+        "taken",
+        tick_id,
+        cursors.lagging(session),
+        sum(row["rows"] for row in news),
+        _span(news),
+    )
+
+
+def _span(news: Sequence[RowMapping]) -> tuple[datetime, datetime] | None:
+    if not news:
+        return None
+    return min(row["first_start"] for row in news), max(row["last_start"] for row in news)
 
 
 def _previous(session: Session) -> dict[str, int]:
@@ -64,26 +77,10 @@ def _previous(session: Session) -> dict[str, int]:
     return {"id": row["id"], "system": here, "fence": row["fence_id"]}
 
 
-def _store_news(
-    session: Session, previous: int, tick_id: int, found: Iterable[RowMapping]
-) -> tuple[int, tuple[str, ...]]:
-    by_provider: dict[str, list[RowMapping]] = defaultdict(list)
-    for row in found:
-        by_provider[row["provider"]].append(row)
-    cursors.open_for(session, sorted(by_provider), previous)
-    for provider, rows in sorted(by_provider.items()):
-        session.execute(
-            query("ticks", "add_news"),
-            {
-                "tick": tick_id,
-                "provider": provider,
-                "rows": sum(r["rows"] for r in rows),
-                "first_id": min(r["first_id"] for r in rows),
-                "last_id": max(r["last_id"] for r in rows),
-            },
-        )
-    everything = [r for rows in by_provider.values() for r in rows]
-    return sum(r["rows"] for r in everything), tuple(sorted({r["part"] for r in everything}))
+def _store_news(session: Session, previous: int, tick_id: int, news: Sequence[RowMapping]) -> None:
+    cursors.open_for(session, [row["provider"] for row in news], previous)
+    for row in news:
+        session.execute(query("ticks", "add_news"), {"tick": tick_id, **row})
 
 
 def window(session: Session, earlier: int, later: int) -> dict[str, Any]:
@@ -98,12 +95,12 @@ def window(session: Session, earlier: int, later: int) -> dict[str, Any]:
     return binds
 
 
-def summarize(session: Session, parts: Iterable[str]) -> int:
-    """Bring the block range index of partitions up to date; returns how many ranges were behind.
-
-    Without this an idle tick reads every row since the last vacuum.
+def summarize(session: Session, span: tuple[datetime, datetime]) -> int:
+    """Bring the block range indexes of a span's months up to date; returns how many ranges were
+    behind. Without this an idle tick reads every row since the last vacuum.
     """
-    return sum(session.scalars(query("ticks", "summarize"), {"part": part}).one() for part in parts)
+    binds = {"first": span[0], "last": span[1]}
+    return int(session.scalars(query("ticks", "summarize"), binds).one())
 
 
 def prune(session: Session) -> int:

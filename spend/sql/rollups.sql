@@ -1,3 +1,8 @@
+-- name: plan_for_hashing
+-- The planner cannot know how many buckets a batch has, and would sort it, which takes twice as
+-- long as hashing. For this transaction only.
+SELECT set_config('enable_sort', 'off', true)
+
 -- name: zone
 -- The zone whose days the daily table holds.
 SELECT zone FROM reporting_zone

@@ -32,17 +32,17 @@ FROM ticks AS earlier, ticks AS later
 WHERE earlier.id = :earlier AND later.id = :later
 
 -- name: news
--- What a tick brought, by provider and partition. This is the only scan of new rows that all
--- shards share; it reads no amounts.
-SELECT provider, CAST(CAST(tableoid AS regclass) AS text) AS part,
-  count(*) AS rows, min(id) AS first_id, max(id) AS last_id
+-- What a tick brought, by provider. This is the only scan of new rows that all shards share; it
+-- reads no amounts.
+SELECT provider, count(*) AS rows, min(id) AS first_id, max(id) AS last_id,
+  min(started_at) AS first_start, max(started_at) AS last_start
 FROM cost_logs
 WHERE id > :fence AND (
   (txid >= :after AND txid < :before
     AND (txid < :settled OR txid_visible_in_snapshot(txid, CAST(:snapshot AS txid_snapshot))))
   OR txid = ANY (CAST(:ended AS bigint[]))
 )
-GROUP BY 1, 2
+GROUP BY provider ORDER BY provider
 
 -- name: add_news
 -- News of one tick for one shard.
@@ -62,8 +62,8 @@ WHERE t.id < (SELECT max(id) FROM ticks)
   AND NOT EXISTS (SELECT FROM cursors AS c WHERE t.id IN (c.tick_id, c.cut_tick_id))
 
 -- name: summarize
--- Brings the block range index of a partition up to date.
-SELECT spendbeat_summarize(CAST(:part AS regclass))
+-- Brings the block range indexes of the months between two times up to date.
+SELECT spendbeat_summarize(:first, :last)
 
 -- name: hold_writers
 -- Waits until every transaction that has written to the ledger has ended, and keeps others out.
