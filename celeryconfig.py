@@ -3,6 +3,9 @@
 Celery takes every name in this module without a leading underscore for a setting.
 """
 
+from kombu import Exchange as _Exchange
+from kombu import Queue as _Queue
+
 from worker.settings import settings as _settings
 
 _chosen = _settings()
@@ -35,7 +38,10 @@ task_soft_time_limit = 240
 task_time_limit = 300
 task_create_missing_queues = True
 task_default_queue = "maintenance"
-task_queues = None
+task_queues = [
+    _Queue(_name, _Exchange(_name), routing_key=_name)
+    for _name in ("ticks", "rollups", "maintenance")
+]
 task_routes = {
     "tasks.ticks.take": {"queue": "ticks"},
     "tasks.rollups.*": {"queue": "rollups"},

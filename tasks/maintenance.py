@@ -3,17 +3,21 @@ from spend import partitions, ticks
 from worker.base import LedgerTask
 from worker.celery import app
 
-_LONG = {"soft_time_limit": 1700, "time_limit": 1800}
+# An audit reads the whole ledger. Below the visibility timeout in celeryconfig.
+_SOFT_LIMIT = 1700
+_HARD_LIMIT = 1800
 
 
-@app.task(bind=True)
+@app.task(bind=True, base=LedgerTask)
 def prune(self: LedgerTask) -> int:
     """Forget the ticks that every cursor has passed."""
     with self.transaction() as run:
         return ticks.prune(run.session)
 
 
-@app.task(bind=True, max_retries=1, **_LONG)
+@app.task(
+    bind=True, base=LedgerTask, max_retries=1, soft_time_limit=_SOFT_LIMIT, time_limit=_HARD_LIMIT
+)
 def audit(self: LedgerTask) -> audits.AuditResult:
     """Compare the ledger with everything derived from it, and keep the result."""
     with self.transaction() as run:
@@ -22,7 +26,7 @@ def audit(self: LedgerTask) -> audits.AuditResult:
     return result
 
 
-@app.task(bind=True)
+@app.task(bind=True, base=LedgerTask)
 def prepare_months(self: LedgerTask) -> int:
     """Make the ledger's partitions of the coming months."""
     with self.transaction() as run:

@@ -11,7 +11,7 @@ from worker.settings import settings
 _TURN_SECONDS = 60.0
 
 
-@app.task(bind=True)
+@app.task(bind=True, base=LedgerTask)
 def roll_up(self: LedgerTask, provider: str) -> rollups.RollupResult:
     """Count a shard's news, one transaction per batch, until it is current."""
     until = monotonic() + _TURN_SECONDS

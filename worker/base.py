@@ -82,7 +82,7 @@ class LedgerTask(Task[..., Any]):
             yield run
         run.deliver()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         started = perf_counter()
         try:
             result = self.run(*args, **kwargs)

@@ -1,7 +1,6 @@
 """The Celery application: `celery -A worker worker|beat|flower`."""
 
 import sys
-from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, worker_process_init, worker_ready
@@ -11,14 +10,13 @@ from spend.errors import SpendbeatError
 app = Celery(
     "spendbeat",
     config_source="celeryconfig",
-    task_cls="worker.base:LedgerTask",
     include=["tasks.ticks", "tasks.rollups", "tasks.maintenance"],
 )
 
 
 @celeryd_init.connect
 @beat_init.connect
-def _need_servers(**_: Any) -> None:
+def _need_servers(**_: object) -> None:
     from worker.broker import require_servers  # noqa: PLC0415 - reads the settings
 
     try:
@@ -28,13 +26,13 @@ def _need_servers(**_: Any) -> None:
 
 
 @worker_process_init.connect
-def _after_fork(**_: Any) -> None:
+def _after_fork(**_: object) -> None:
     from worker.database import dispose  # noqa: PLC0415 - reads the settings
 
     dispose()
 
 
 @worker_ready.connect
-def _prepare(**_: Any) -> None:
+def _prepare(**_: object) -> None:
     # The ledger refuses rows of a month that has no partition: do not wait a day for beat.
     app.send_task("tasks.maintenance.prepare_months", expires=3600)

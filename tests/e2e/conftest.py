@@ -70,7 +70,9 @@ def celery_worker(
 
 
 @pytest.fixture
-def celery_worker_cluster_config(celery_broker_cluster_config: dict[str, object]) -> dict[str, object]:
+def celery_worker_cluster_config(
+    celery_broker_cluster_config: dict[str, object],
+) -> dict[str, object]:
     return {"celery_broker_cluster_config": celery_broker_cluster_config}
 
 

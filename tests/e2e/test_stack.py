@@ -1,6 +1,8 @@
 """Usage goes in, totals come out by themselves; whatever happens to messages and processes."""
 
+import re
 import sys
+from collections import Counter
 from typing import Any
 
 from pytest_celery import CeleryTestSetup
@@ -8,6 +10,8 @@ from pytest_celery import CeleryTestSetup
 from tests.support.books import Books
 from tests.support.waiting import wait_for
 
+COUNTED = "SELECT rows_total FROM cursors WHERE provider = 'openai'"
+RECEIVED = re.compile(r"Task tasks\.rollups\.roll_up\[(\S+)\] received")
 TWICE = (sys.executable, "-m", "celery", "-A", "tests.support.twice")
 
 
@@ -21,7 +25,9 @@ def test_usage_becomes_totals_and_they_are_proved(
     wait_for(books.agree, "the first totals")
     books.spend("anthropic", rows=50)
     wait_for(books.agree, "totals of a provider that nobody announced")
-    proved = "SELECT count(*) FROM audits WHERE rows = 1050 AND difference = 0 AND mismatches = '[]'"
+    proved = (
+        "SELECT count(*) FROM audits WHERE rows = 1050 AND difference = 0 AND mismatches = '[]'"
+    )
     wait_for(lambda: books.scalar(proved), "an audit of all rows without a difference")
 
 
@@ -55,10 +61,13 @@ def test_nothing_that_happens_to_messages_or_processes_changes_a_total(
             for provider in ("openai", "anthropic", f"new-{round_}"):
                 books.spend(provider, rows=700)
             wait_for(lambda n=round_: (f"new-{n}", "model-0") in books.rolled(), "some of it")
+            done = books.scalar(COUNTED)
             books.spend("openai", rows=2000)
+            wait_for(lambda n=done: books.scalar(COUNTED) != n, "a rollup that is under way")
             worker.kill()
             celery_broker.container.client.delete("ticks", "rollups")
             worker.start()
     wait_for(books.agree, "every total, once")
     assert books.scalar("SELECT count(*) FROM audits WHERE difference <> 0") == 0
-    assert "Traceback" not in worker.logs()
+    received = Counter(RECEIVED.findall(worker.logs()))
+    assert max(received.values()) > 1, "no message came twice: this test would see nothing"

@@ -72,7 +72,7 @@ class LocalRedis(LocalContainer):
     def logs(self) -> str:
         return self.server.log.read_text(errors="replace")
 
-    def kill(self, signal: str | int = "SIGKILL") -> None:  # noqa: A002 - Docker's name
+    def kill(self, signal: str | int = "SIGKILL") -> None:
         os.kill(self.server.pid, _number(signal))
 
     def restart(self, timeout: float = 0) -> None:
@@ -107,7 +107,7 @@ class LocalWorker(LocalContainer):
     def logs(self) -> str:
         return self.program.logs()
 
-    def kill(self, signal: str | int = "SIGKILL") -> None:  # noqa: A002 - Docker's name
+    def kill(self, signal: str | int = "SIGKILL") -> None:
         self.program.kill(_number(signal))
 
     def restart(self, timeout: float = 0) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.waiting import wait_for
@@ -63,10 +64,8 @@ class Program:
         """Send a signal to all processes of the group and wait for the first of them to end."""
         if self.process is None:
             return
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
-        except ProcessLookupError:
-            pass
         self.process.wait(30)
 
     def stop(self) -> None:
@@ -75,8 +74,6 @@ class Program:
             return
         if self.running:
             self.process.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()

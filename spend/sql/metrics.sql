@@ -1,0 +1,50 @@
+-- name: tick
+-- The newest tick and its age in seconds.
+SELECT id, extract(epoch FROM clock_timestamp() - at) AS age FROM ticks ORDER BY id DESC LIMIT 1
+
+-- name: shards
+-- What each shard has done and what it has still to do. Those beyond :most, by rows, are one line.
+SELECT CASE WHEN place <= :most THEN provider ELSE 'other' END AS provider,
+  sum(rows_total) AS rows_total, sum(batches_total) AS batches_total,
+  sum(seconds_total) AS seconds_total,
+  coalesce(sum(lag_rows), 0) AS lag_rows,
+  coalesce(extract(epoch FROM clock_timestamp() - min(lag_since)), 0) AS lag_seconds
+FROM (
+  SELECT c.*, ahead.lag_rows, ahead.lag_since,
+    row_number() OVER (ORDER BY c.rows_total DESC, c.provider) AS place
+  FROM cursors AS c
+  LEFT JOIN LATERAL (
+    SELECT sum(n.rows) AS lag_rows, min(t.at) AS lag_since
+    FROM shard_news AS n JOIN ticks AS t ON t.id = n.tick_id
+    WHERE n.provider = c.provider AND n.tick_id > c.tick_id
+  ) AS ahead ON true
+) AS shard
+GROUP BY 1
+
+-- name: audit
+-- The newest audit and its age in seconds.
+SELECT rows, difference, jsonb_array_length(mismatches) AS mismatches,
+  extract(epoch FROM clock_timestamp() - at) AS age
+FROM audits WHERE kind = 'verify' ORDER BY id DESC LIMIT 1
+
+-- name: spend
+-- Spend of all time by provider and model. Those beyond :most, by cost, are one line.
+SELECT CASE WHEN place <= :most THEN provider ELSE 'other' END AS provider,
+  CASE WHEN place <= :most THEN model ELSE 'other' END AS model,
+  sum(total_cost) AS total_cost, sum(requests) AS requests, sum(unpriced) AS unpriced,
+  sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+  sum(cache_read_tokens) AS cache_read_tokens, sum(cache_write_tokens) AS cache_write_tokens,
+  sum(cache_write_1h_tokens) AS cache_write_1h_tokens,
+  sum(reasoning_tokens) AS reasoning_tokens, sum(audio_input_tokens) AS audio_input_tokens,
+  sum(audio_output_tokens) AS audio_output_tokens
+FROM (
+  SELECT *, row_number() OVER (ORDER BY total_cost DESC, provider, model) AS place
+  FROM spend_summary
+) AS ranked
+GROUP BY 1, 2
+
+-- name: months_ahead
+-- How many partitions the ledger has for months that have not begun.
+SELECT count(*) FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = CAST('cost_logs' AS regclass)
+  AND c.relname > 'cost_logs_y' || to_char(now() AT TIME ZONE 'UTC', 'FMYYYY"m"MM')

@@ -1,0 +1,197 @@
+"""The metrics endpoint: what is read from Postgres and Redis at each scrape, and Celery's events.
+
+A scrape costs a few index look-ups and one small table, never a look at the ledger; and it
+answers, with *_up 0, also where neither server does.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from socketserver import ThreadingMixIn
+from typing import Any, SupportsFloat
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from celery import Celery
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import Metric
+from redis.exceptions import RedisError
+from sqlalchemy import Connection, Engine, Row, event, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from models import TOKEN_CLASSES
+from spend.errors import UnavailableError
+from spend.sql import query
+from worker import broker, metrics
+from worker.celery_events import EventCounter, EventThread
+from worker.database import make_engine
+from worker.metrics import Figure
+
+log = logging.getLogger(__name__)
+
+_CONNECT_SECONDS = 2
+_STATEMENT_TIMEOUT = text("SET LOCAL statement_timeout = '4s'")
+
+
+class PostgresCollector:
+    """What Postgres knows, in one short transaction as the reader."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def describe(self) -> Iterable[Metric]:
+        return []  # without this, registering would already ask Postgres
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_STATEMENT_TIMEOUT)
+                found = [*_ticks(connection), *_shards(connection), *_audit(connection)]
+                found += _spend(connection)
+                found.append(_one(metrics.MONTHS_AHEAD, _months_ahead(connection)))
+        except SQLAlchemyError as error:
+            log.warning("Postgres did not answer a scrape: %s", str(error).splitlines()[0])
+            return [_one(metrics.DATABASE_UP, 0)]
+        return [_one(metrics.DATABASE_UP, 1), *found]
+
+
+class RedisCollector:
+    """How long the queues are."""
+
+    def __init__(self, url: str, queues: Iterable[str]) -> None:
+        self._client = broker.client(url)
+        self._queues = sorted(queues)
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        lengths = metrics.QUEUE_LENGTH.family()
+        try:
+            with self._client.pipeline(transaction=False) as pipe:
+                for name in self._queues:
+                    pipe.llen(name)
+                for name, length in zip(self._queues, pipe.execute(), strict=True):
+                    lengths.add_metric([name], length)
+        except RedisError as error:
+            log.warning("Redis did not answer a scrape: %s", error)
+            return [_one(metrics.REDIS_UP, 0)]
+        return [_one(metrics.REDIS_UP, 1), lengths]
+
+
+def _one(figure: Figure, value: SupportsFloat) -> Metric:
+    family = figure.family()
+    family.add_metric([], float(value))
+    return family
+
+
+def _first(connection: Connection, name: str) -> Row[Any] | None:
+    return connection.execute(query("metrics", name)).first()
+
+
+def _ticks(connection: Connection) -> Iterator[Metric]:
+    tick = _first(connection, "tick")
+    if tick is not None:
+        yield _one(metrics.TICK_ID, tick.id)
+        yield _one(metrics.TICK_AGE, tick.age)
+
+
+def _shards(connection: Connection) -> list[Metric]:
+    rows = connection.execute(query("metrics", "shards"), {"most": metrics.MOST_PROVIDERS}).all()
+    columns = {
+        metrics.LAG_ROWS: "lag_rows",
+        metrics.LAG_SECONDS: "lag_seconds",
+        metrics.ROLLUP_ROWS: "rows_total",
+        metrics.ROLLUP_BATCHES: "batches_total",
+        metrics.ROLLUP_SECONDS: "seconds_total",
+    }
+    return [_many(figure, rows, ("provider",), column) for figure, column in columns.items()]
+
+
+def _audit(connection: Connection) -> Iterator[Metric]:
+    audit = _first(connection, "audit")
+    if audit is not None:
+        yield _one(metrics.AUDIT_AGE, audit.age)
+        yield _one(metrics.AUDIT_ROWS, audit.rows)
+        yield _one(metrics.AUDIT_DIFFERENCE, audit.difference)
+        yield _one(metrics.AUDIT_MISMATCHES, audit.mismatches)
+
+
+def _spend(connection: Connection) -> list[Metric]:
+    rows = connection.execute(query("metrics", "spend"), {"most": metrics.MOST_MODELS}).all()
+    labels = ("provider", "model")
+    columns = {
+        metrics.SPEND: "total_cost",
+        metrics.REQUESTS: "requests",
+        metrics.UNPRICED: "unpriced",
+    }
+    found = [_many(figure, rows, labels, column) for figure, column in columns.items()]
+    tokens = metrics.TOKENS.family()
+    for row in rows:
+        for name in TOKEN_CLASSES:
+            kind = name.removesuffix("_tokens")
+            tokens.add_metric([row.provider, row.model, kind], float(getattr(row, name)))
+    return [*found, tokens]
+
+
+def _months_ahead(connection: Connection) -> int:
+    return int(connection.execute(query("metrics", "months_ahead")).scalar_one())
+
+
+def _many(figure: Figure, rows: Iterable[Any], labels: tuple[str, ...], column: str) -> Metric:
+    family = figure.family()
+    for row in rows:
+        family.add_metric([getattr(row, name) for name in labels], float(getattr(row, column)))
+    return family
+
+
+def reader(url: str) -> Engine:
+    """An engine that gives up early: a scraper does not wait."""
+    engine = make_engine(url, "spendbeat_reader")
+
+    @event.listens_for(engine, "do_connect")
+    def _hurry(
+        _dialect: object, _record: object, _args: object, parameters: dict[str, object]
+    ) -> None:
+        parameters["connect_timeout"] = _CONNECT_SECONDS
+
+    return engine
+
+
+def registry(
+    app: Celery, database_url: str, broker_url: str
+) -> tuple[CollectorRegistry, EventThread]:
+    """Everything that is exported, and the thread (not started) that hears Celery's events."""
+    app.loader.import_default_modules()
+    names = sorted(name for name in app.tasks if name.startswith("tasks."))
+    queues = {name: str(app.amqp.router.route({}, name)["queue"].name) for name in names}
+    found = CollectorRegistry()
+    found.register(PostgresCollector(reader(database_url)))
+    found.register(RedisCollector(broker_url, app.amqp.queues))
+    return found, EventThread(app, EventCounter(found, queues))
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """A line per scrape would drown what matters."""
+
+
+def make_endpoint(found: CollectorRegistry, bind: str, port: int) -> WSGIServer:
+    """A server of /metrics, bound and not yet serving; port 0 takes a free one."""
+    scrape = make_wsgi_app(found)
+
+    def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/metrics":
+            return scrape(environ, start)  # type: ignore[no-any-return]  # bytes, says WSGI
+        start("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"The metrics are at /metrics\n"]
+
+    try:
+        return make_server(bind, port, application, _Server, _Quiet)
+    except OSError as error:
+        raise UnavailableError(
+            f"The exporter cannot listen on {bind}:{port}: {error.strerror}. Choose another port"
+            " with --port or SPENDBEAT_METRICS_PORT; 0 takes a free one."
+        ) from None

@@ -1,0 +1,127 @@
+"""Every metric, declared once.
+
+Figures are read from Postgres or Redis at each scrape; the others are counted from Celery's
+events while the exporter runs. The names that begin with celery_ are the customary ones, so that
+public dashboards fit.
+"""
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+# A label of unlimited values would end a Prometheus: whatever lies beyond is summed as "other".
+MOST_MODELS = 200
+MOST_PROVIDERS = 100
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric whose value is looked up when somebody asks."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    counter: bool = False
+
+    def family(self) -> GaugeMetricFamily | CounterMetricFamily:
+        kind = CounterMetricFamily if self.counter else GaugeMetricFamily
+        return kind(self.name, self.help, labels=self.labels)
+
+
+DATABASE_UP = Figure("spendbeat_database_up", "1 if Postgres answered this scrape, otherwise 0.")
+REDIS_UP = Figure("spendbeat_redis_up", "1 if Redis answered this scrape, otherwise 0.")
+
+TICK_ID = Figure("spendbeat_tick_id", "Number of the newest tick.")
+TICK_AGE = Figure("spendbeat_tick_age_seconds", "Time since the newest tick was taken.")
+
+_SHARD = ("provider",)
+LAG_ROWS = Figure(
+    "spendbeat_shard_lag_rows", "Ledger rows that ticks found and rollups have not counted.", _SHARD
+)
+LAG_SECONDS = Figure(
+    "spendbeat_shard_lag_seconds",
+    "Age of the oldest tick with rows that rollups have not counted, 0 if there is none.",
+    _SHARD,
+)
+ROLLUP_ROWS = Figure(
+    "spendbeat_rollup_rows", "Ledger rows that rollups have counted.", _SHARD, True
+)
+ROLLUP_BATCHES = Figure(
+    "spendbeat_rollup_batches", "Transactions in which rollups counted rows.", _SHARD, True
+)
+ROLLUP_SECONDS = Figure(
+    "spendbeat_rollup_seconds", "Time that those transactions took in the database.", _SHARD, True
+)
+
+AUDIT_AGE = Figure("spendbeat_audit_age_seconds", "Time since the newest audit.")
+AUDIT_ROWS = Figure("spendbeat_audit_rows", "Ledger rows that the newest audit compared.")
+AUDIT_DIFFERENCE = Figure(
+    "spendbeat_audit_difference_dollars",
+    "Largest difference between the ledger and a rollup in the newest audit; always 0, or page.",
+)
+AUDIT_MISMATCHES = Figure(
+    "spendbeat_audit_mismatches", "Figures that differed in the newest audit; always 0, or page."
+)
+
+_MODEL = ("provider", "model")
+SPEND = Figure(
+    "spendbeat_spend_dollars",
+    "Spend of all time without unpriced requests; rounded to a float, the ledger has every digit.",
+    _MODEL,
+)
+REQUESTS = Figure("spendbeat_requests", "Requests of all time.", _MODEL)
+UNPRICED = Figure(
+    "spendbeat_unpriced_requests", "Requests whose price is not known; they are in no cost.", _MODEL
+)
+TOKENS = Figure(
+    "spendbeat_tokens",
+    "Tokens of all time; every class but input and output is a part of one of these two.",
+    (*_MODEL, "class"),
+)
+
+MONTHS_AHEAD = Figure(
+    "spendbeat_ledger_months_ahead", "Partitions of the ledger for months that have not begun."
+)
+
+QUEUE_LENGTH = Figure("celery_queue_length", "Messages that wait in a queue.", ("queue_name",))
+WORKER_UP = Figure(
+    "celery_worker_up", "1 if a worker was heard in the last minute, otherwise 0.", ("hostname",)
+)
+
+_TASK = ("name", "hostname", "queue_name")
+
+
+class EventMetrics:
+    """What is counted from Celery's events, in a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(state: str, text: str) -> Counter:
+            return Counter(f"celery_task_{state}", text, _TASK, registry=registry)
+
+        self.counters = {
+            "task-sent": counter("sent", "Messages sent for a task."),
+            "task-received": counter("received", "Messages of a task received by a worker."),
+            "task-started": counter("started", "Runs of a task that began."),
+            "task-succeeded": counter("succeeded", "Runs of a task that ended well."),
+            "task-failed": counter("failed", "Runs of a task that ended with an error."),
+            "task-retried": counter("retried", "Runs of a task that will be tried again."),
+        }
+        self.runtime = Histogram(
+            "celery_task_runtime",
+            "Seconds that a run of a task took.",
+            _TASK,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+            registry=registry,
+        )
+
+    def show(self, name: str, hostname: str, queue: str) -> None:
+        """Make a label set visible, as zero, before anything happened."""
+        for metric in (*self.counters.values(), self.runtime):
+            metric.labels(name, hostname, queue)
+
+    def forget(self, hostname: str) -> None:
+        """Drop the label sets of a host that is gone for good."""
+        for metric in (*self.counters.values(), self.runtime):
+            metric.remove_by_labels({"hostname": hostname})
