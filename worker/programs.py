@@ -62,8 +62,18 @@ def programs(chosen: Settings, at: Doors) -> list[Program]:
     return [
         Program(
             "worker",
-            _celery("worker", "-E", "--loglevel", level, "--concurrency", str(chosen.concurrency)),
-            shared,
+            _celery(
+                "worker",
+                "-E",
+                # Asks other workers for a second what they have revoked: nothing, here.
+                "--without-mingle",
+                "--loglevel",
+                level,
+                "--concurrency",
+                str(chosen.concurrency),
+            ),
+            # Celery warns root because of pickle; messages here are JSON only.
+            {**shared, "PYTHONWARNINGS": "ignore:You're running the worker"},
             # Let a batch end; then give its message back; then the database does that.
             stop=((signal.SIGTERM, 15.0), (signal.SIGQUIT, 5.0)),
         ),

@@ -236,3 +236,15 @@ def test_an_ordinary_user_runs_them_too(tmp_path: Path) -> None:
     child.join(60)
     assert child.exitcode == 0
     assert names(mine) == []
+
+
+def test_root_follows_no_link_that_the_servers_account_left_in_its_folder(home: Path) -> None:
+    with EmbeddedPostgres(home) as postgres:
+        data = postgres.data
+    victim = home / "victim"
+    victim.write_text("untouched")
+    (data / "postgresql.conf.new").symlink_to(victim)
+    with EmbeddedPostgres(home):
+        pass
+    assert victim.read_text() == "untouched"
+    assert victim.stat().st_uid == os.geteuid()

@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from spend.errors import BusyError, SpendbeatError
@@ -52,8 +53,9 @@ def can(who: tuple[int, int] | None, test: str, *arguments: Path) -> bool:
 
 def make(home: Path) -> Path:
     """Create the home if it is missing; as root it lets `nobody` pass through to its own."""
+    new = not home.is_dir()
     try:
-        if not home.is_dir():
+        if new:
             home.mkdir(parents=True)
             home.chmod(0o711 if os.geteuid() == 0 else 0o700)
     except OSError as error:
@@ -65,11 +67,20 @@ def make(home: Path) -> Path:
         raise HomeError(f"You cannot write to {home}. Set SPENDBEAT_HOME to a folder of your own.")
     who = account()
     if who and not can(who, 'cd "$1"', home):
+        if new:
+            home.rmdir()
         raise HomeError(
             f"Run as root, the embedded servers run as the user 'nobody', who cannot enter {home}."
             " Set SPENDBEAT_HOME to a folder whose parents everybody may pass through."
         )
     return home
+
+
+def give(path: Path | int) -> None:
+    """Make the servers' account the owner."""
+    who = account()
+    if who:
+        os.chown(path, *who)
 
 
 def private(folder: Path) -> Path:
@@ -78,8 +89,7 @@ def private(folder: Path) -> Path:
     owner = who[0] if who else os.geteuid()
     try:
         folder.mkdir(mode=0o700)
-        if who:
-            os.chown(folder, *who)
+        give(folder)
     except FileExistsError:
         pass
     found = folder.lstat()
@@ -89,8 +99,8 @@ def private(folder: Path) -> Path:
             f" {_login(owner)}. Run spendbeat as the user who made it, or set SPENDBEAT_HOME to"
             " another folder."
         )
-    if who and found.st_uid != owner:  # killed between mkdir and chown
-        os.chown(folder, *who)
+    if found.st_uid != owner:  # killed between mkdir and chown
+        give(folder)
     if stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004 - the mode made above
         folder.chmod(0o700)
     return folder
@@ -99,6 +109,14 @@ def private(folder: Path) -> Path:
 def sockets(home: Path) -> Path:
     """The folder of both sockets: who can enter it can do anything to the servers."""
     return private(paths.sockets(home))
+
+
+def leave_sockets(home: Path) -> None:
+    """Remove the folder of the sockets where it had to be outside the home, and is empty."""
+    folder = paths.sockets(home)
+    if folder.parent != home:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _login(uid: int) -> str:

