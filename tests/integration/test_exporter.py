@@ -1,0 +1,147 @@
+"""What a scrape says about the database; and that it always answers."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+from spend import audit, rollups, ticks
+from tests.support.books import Books
+from tests.support.metrics import Scrape
+from worker.celery import app
+from worker.database import transaction
+from worker.exporter import PostgresCollector, make_endpoint, reader, registry
+from worker.metrics import MOST_MODELS
+
+NOWHERE = "redis+socket:///nonexistent/redis.sock?virtual_host=0"
+
+
+@pytest.fixture
+def scrape(database: str) -> Iterator[Callable[[], Scrape]]:
+    """Scrapes an endpoint that has a database and no Redis."""
+    found, _ = registry(app, database, NOWHERE)
+    server = make_endpoint(found, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield lambda: Scrape(f"http://127.0.0.1:{server.server_port}/metrics")
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def books(database: str) -> Iterator[Books]:
+    books = Books(database)
+    yield books
+    books.close()
+
+
+def take_tick() -> None:
+    with transaction() as session:
+        ticks.take(session)
+
+
+def roll_up(provider: str) -> None:
+    with transaction() as session:
+        rollups.advance(session, provider)
+
+
+def test_a_shard_lags_until_it_is_rolled_up(books: Books, scrape: Callable[[], Scrape]) -> None:
+    """Lag is rows and seconds by provider, and 0, not absent, when there is none."""
+    books.spend("openai", rows=40)
+    books.spend("azure", rows=2)
+    take_tick()
+    roll_up("azure")
+    found = scrape()
+    assert found.value("spendbeat_shard_lag_rows", provider="openai") == 40
+    assert found.value("spendbeat_shard_lag_rows", provider="azure") == 0
+    assert found.value("spendbeat_shard_lag_seconds", provider="openai") > 0
+    assert found.value("spendbeat_shard_lag_seconds", provider="azure") == 0
+    assert found.value("spendbeat_rollup_rows_total", provider="azure") == 2
+    assert found.value("spendbeat_rollup_batches_total", provider="openai") == 0
+    assert found.value("spendbeat_tick_age_seconds") >= 0
+    roll_up("openai")
+    assert scrape().value("spendbeat_shard_lag_rows", provider="openai") == 0
+
+
+def test_spend_is_shown_by_provider_and_model(books: Books, scrape: Callable[[], Scrape]) -> None:
+    """Dollars, requests, unpriced ones and tokens by class."""
+    books.spend("openai", rows=40)
+    take_tick()
+    roll_up("openai")
+    found = scrape()
+    for (provider, model), (cost, requests, unpriced) in books.raw().items():
+        where = {"provider": provider, "model": model}
+        assert found.value("spendbeat_spend_dollars", **where) == float(cost)
+        assert found.value("spendbeat_requests", **where) == requests
+        assert found.value("spendbeat_unpriced_requests", **where) == unpriced
+    assert found.value("spendbeat_tokens", **{"class": "input"}) == sum(range(1, 41))
+    assert found.value("spendbeat_tokens", **{"class": "audio_output"}) == 0
+
+
+def test_the_newest_audit_is_shown(books: Books, scrape: Callable[[], Scrape]) -> None:
+    """Difference, rows and age; nothing at all before the first audit, rather than a false 0."""
+    books.spend("openai", rows=40)
+    take_tick()
+    roll_up("openai")
+    assert scrape().value("spendbeat_audit_difference_dollars") is None
+    with transaction() as session:
+        audit.record(session, audit.verify(session))
+    with books.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE spend_summary SET total_cost = total_cost + 0.5")
+    with transaction() as session:
+        audit.record(session, audit.verify(session))
+    found = scrape()
+    assert found.value("spendbeat_audit_difference_dollars") == 0.5
+    assert found.value("spendbeat_audit_mismatches") == 3
+    assert found.value("spendbeat_audit_rows") == 40
+    assert found.value("spendbeat_audit_age_seconds") >= 0
+
+
+def test_months_ahead_are_counted(books: Books, scrape: Callable[[], Scrape]) -> None:
+    """The migration makes two years; the month that runs is not ahead."""
+    assert scrape().value("spendbeat_ledger_months_ahead") == 24
+
+
+def test_models_without_end_become_one_line(books: Books, scrape: Callable[[], Scrape]) -> None:
+    """Series are bounded: the cheapest models are summed as other/other, and nothing is lost."""
+    with books.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO spend_summary (provider, model, requests, total_cost)"
+            " SELECT 'openai', 'model-' || n, 1, n"
+            f" FROM generate_series(1, {MOST_MODELS + 50}) AS n"
+        )
+    found = scrape()
+    assert len(found.labels("spendbeat_requests")) == MOST_MODELS + 1
+    assert found.value("spendbeat_requests", provider="other", model="other") == 50
+    assert found.value("spendbeat_requests") == MOST_MODELS + 50
+
+
+def test_a_scrape_reads_no_ledger_and_acts_as_the_reader(books: Books, database: str) -> None:
+    """Its cost does not grow with history, and it can change nothing."""
+    books.spend("openai", rows=40)
+    engine = reader(database)
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    list(PostgresCollector(engine).collect())
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT current_user").scalar() == "spendbeat_reader"
+    engine.dispose()
+    assert len(statements) > 4
+    assert not [s for s in statements if "FROM cost_logs" in s]
+
+
+def test_it_answers_without_postgres_and_without_redis(tmp_path: Path) -> None:
+    """Nothing to ask is *_up 0 and never an error: somebody has to be able to see that."""
+    found, _ = registry(app, f"postgresql+psycopg2://nobody@/none?host={tmp_path}", NOWHERE)
+    server = make_endpoint(found, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    answer = Scrape(f"http://127.0.0.1:{server.server_port}/metrics")
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    assert answer.value("spendbeat_database_up") == 0
+    assert answer.value("spendbeat_redis_up") == 0

@@ -1,0 +1,32 @@
+"""Reading a Prometheus endpoint the way Prometheus would."""
+
+import urllib.request
+
+from prometheus_client.parser import text_string_to_metric_families
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+class Scrape:
+    """What one scrape said."""
+
+    def __init__(self, url: str) -> None:
+        with urllib.request.urlopen(url, timeout=15) as answer:
+            self.text = answer.read().decode()
+        self.samples: Samples = {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(self.text)
+            for sample in family.samples
+        }
+
+    def value(self, metric: str, /, **labels: str) -> float | None:
+        """The sum of the samples that have these labels; None if there is none."""
+        found = [
+            value
+            for (sample, having), value in self.samples.items()
+            if sample == metric and labels.items() <= dict(having).items()
+        ]
+        return sum(found) if found else None
+
+    def labels(self, name: str) -> set[frozenset[tuple[str, str]]]:
+        return {having for sample, having in self.samples if sample == name}
