@@ -1,0 +1,131 @@
+"""The one way from a raw row to a Request, whatever route it came by."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+
+from models import ATTRIBUTION_FIELDS, STATUSES
+from spend.attributions import Mix
+from spend.capture import values
+from spend.capture.fields import arrange
+from spend.capture.request import Rejected, Request
+from spend.capture.times import TimeParser
+from spend.pricing import Usage
+
+_CACHED_TEXTS = 1 << 16
+_new = tuple.__new__
+
+
+class Normaliser:
+    """Checks rows of one source and brings them to one form.
+
+    zone: where times without an offset were read off a clock; None rejects them.
+    """
+
+    def __init__(self, zone: tzinfo | None = None, *, now: datetime | None = None) -> None:
+        self._time = TimeParser(zone, now=now)
+        self._counts = values.TokenCounts()
+        self._heads: dict[tuple[object, object, object], tuple[str, str, str]] = {}
+        self._mixes: dict[tuple[object, ...], Mix] = {}
+
+    def mapping(self, raw: Mapping[str, object]) -> Request:
+        """A Request from a mapping of field names to values. Raises Rejected."""
+        return self.row(arrange(raw))
+
+    def row(self, row: Sequence[object]) -> Request:
+        """A Request from values in the order of FIELDS. Raises Rejected."""
+        # Written out in one piece: this is the inner loop of an import, and each call or loop
+        # over fields would cost it a tenth of its speed.
+        (
+            id_,
+            started_at,
+            provider,
+            model,
+            tokens,
+            output,
+            read,
+            write,
+            write_1h,
+            reasoning,
+            audio_in,
+            audio_out,
+            cost,
+            status,
+            trace,
+            session,
+            end_user,
+            *who,
+        ) = row
+        started = self._time(started_at)
+        try:
+            head = self._heads[provider, model, status]
+        except (KeyError, TypeError):
+            head = self._head(provider, model, status)
+        try:
+            mix = self._mixes[tuple(who)]
+        except (KeyError, TypeError):
+            mix = self._mix(who)
+        counts = self._counts
+        try:
+            tokens, output = counts[tokens], counts[output]
+            read, write, write_1h = counts[read], counts[write], counts[write_1h]
+            reasoning, audio_in, audio_out = counts[reasoning], counts[audio_in], counts[audio_out]
+        except TypeError:  # a list or an object where a number should be
+            raise Rejected("a token count is not a number") from None
+        if read + write + write_1h > tokens or audio_in > tokens:
+            raise Rejected("the parts of input_tokens are more than input_tokens")
+        if reasoning > output or audio_out > output:
+            raise Rejected("the parts of output_tokens are more than output_tokens")
+        usage = _new(Usage, (tokens, output, read, write, write_1h, reasoning, audio_in, audio_out))
+        # isprintable() and isascii() hold for all ids that gateways make; values.text decides
+        # about the rest.
+        if id_ is not None and not _plain(id_):
+            id_ = values.text("id", id_)
+        if trace is not None and not _plain(trace):
+            trace = values.text("trace_id", trace)
+        if session is not None and not _plain(session):
+            session = values.text("session_id", session)
+        if end_user is not None and not _plain(end_user):
+            end_user = values.text("end_user", end_user)
+        pico = None if cost is None or cost == "" else values.cost(cost)
+        return _new(
+            Request,
+            (id_, started, head[0], head[1], usage, pico, head[2], trace, session, end_user, mix),
+        )
+
+    def _head(self, provider: object, model: object, status: object) -> tuple[str, str, str]:
+        names = values.text("provider", provider), values.text("model", model)
+        if names[0] is None:
+            raise Rejected("provider is missing")
+        if names[1] is None:
+            raise Rejected("model is missing")
+        state = values.text("status", status) or "success"
+        if state not in STATUSES:
+            raise Rejected(f"status is neither success nor failure: {state!r:.40}")
+        head = names[0], names[1], state
+        if len(self._heads) < _CACHED_TEXTS and isinstance(provider, str):
+            self._heads[provider, model, status] = head
+        return head
+
+    def _mix(self, who: Sequence[object]) -> Mix:
+        *names, tags = who
+        texts = [
+            values.text(field, name) for field, name in zip(ATTRIBUTION_FIELDS, names, strict=True)
+        ]
+        mix = Mix._make((*texts, values.tags(tags)))
+        if len(self._mixes) >= _CACHED_TEXTS:
+            self._mixes.clear()  # somebody's user_id has a value per request
+        if not isinstance(tags, list):
+            self._mixes[tuple(who)] = mix
+        return mix
+
+
+def _plain(value: object) -> bool:
+    """True for a text that can be booked as it is."""
+    return (
+        type(value) is str
+        and value.isascii()
+        and value.isprintable()
+        and 0 < len(value) <= values.MAX_TEXT
+        and value[0] != " "
+        and value[-1] != " "
+    )
