@@ -1,11 +1,7 @@
 """The Celery application: `celery -A worker worker|beat|flower`."""
 
-import sys
-
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, worker_process_init, worker_ready
-
-from spend.errors import SpendbeatError
 
 app = Celery(
     "spendbeat",
@@ -17,18 +13,17 @@ app = Celery(
 @celeryd_init.connect
 @beat_init.connect
 def _need_servers(**_: object) -> None:
-    from worker.broker import require_servers  # noqa: PLC0415 - reads the settings
+    from worker.broker import require_servers_or_exit  # noqa: PLC0415 - reads the settings
 
-    try:
-        require_servers()
-    except SpendbeatError as error:
-        sys.exit(f"Error: {error}")
+    require_servers_or_exit()
 
 
 @worker_process_init.connect
 def _after_fork(**_: object) -> None:
     from worker.database import dispose  # noqa: PLC0415 - reads the settings
 
+    # A busy one would not see that the worker was killed, and go on beside its successor.
+    die_with_parent()
     dispose()
 
 
