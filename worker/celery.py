@@ -3,6 +3,8 @@
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, worker_process_init, worker_ready
 
+from worker.processes import die_with_parent
+
 app = Celery(
     "spendbeat",
     config_source="celeryconfig",
