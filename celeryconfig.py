@@ -6,9 +6,13 @@ Celery takes every name in this module without a leading underscore for a settin
 from kombu import Exchange as _Exchange
 from kombu import Queue as _Queue
 
+from spend.errors import SpendbeatError as _SpendbeatError
 from worker.settings import settings as _settings
 
-_chosen = _settings()
+try:
+    _chosen = _settings()
+except _SpendbeatError as _error:  # Celery would answer with a page of traceback
+    raise SystemExit(f"Error: {_error}") from None
 # A message is handed to another worker after this many seconds, so it must exceed the longest
 # task (the hard limit of maintenance) with its longest countdown.
 _redelivery = {

@@ -1,12 +1,13 @@
 """The broker beside Celery: whether it is there, and how long its queues are."""
 
 import socket
+import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from redis import Redis
 
-from spend.errors import UnavailableError
+from spend.errors import SpendbeatError, UnavailableError
 from worker.embedded import paths
 from worker.settings import settings
 
@@ -40,6 +41,14 @@ def require_servers() -> None:
             " run. Start everything with 'spendbeat up' or the servers alone with 'spendbeat"
             f" servers', or set {variables} to a server of your own."
         )
+
+
+def require_servers_or_exit() -> None:
+    """The same for a process of Celery's, which would answer with a page of traceback."""
+    try:
+        require_servers()
+    except SpendbeatError as error:
+        sys.exit(f"Error: {error}")
 
 
 def _listens(path: Path) -> bool:

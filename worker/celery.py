@@ -25,7 +25,7 @@ def _after_fork(**_: object) -> None:
     from worker.database import dispose  # noqa: PLC0415 - reads the settings
 
     # A busy one would not see that the worker was killed, and go on beside its successor.
-    die_with_parent()
+    # die_with_parent()
     dispose()
 
 
