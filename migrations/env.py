@@ -2,21 +2,14 @@
 
 from alembic import context
 from sqlalchemy import Connection, text
-from sqlalchemy.dialects.postgresql.base import ischema_names
 
+from migrations.env_rules import include
 from migrations.roles import ensure_roles
 from models import Base
-from models.ticks import TxidSnapshot
 from worker.database import make_engine
 from worker.settings import settings
 
 _LOCK = 0x5BEA7_0001
-ischema_names["txid_snapshot"] = TxidSnapshot
-
-
-def _include(_object: object, name: str | None, kind: str, *_: object) -> bool:
-    # Partitions are made by spendbeat_ensure_month, not by migrations.
-    return not (kind == "table" and str(name).startswith("cost_logs_y"))
 
 
 def run(connection: Connection) -> None:
@@ -28,7 +21,7 @@ def run(connection: Connection) -> None:
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
-            include_object=_include,
+            include_object=include,
             compare_server_default=False,
             transaction_per_migration=True,
         )

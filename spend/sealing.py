@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Result, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from spend.audit import LOCK
@@ -49,7 +50,7 @@ def seal(session: Session, month: date, now: datetime) -> SealResult:
     if session.scalar(text("SELECT to_regclass(:part)"), {"part": part}) is None:
         raise BadInputError(f"The ledger has no partition for {month:%Y-%m}.")
     session.execute(query("sealing", "lock"), {"lock": LOCK})
-    _run(session, "hold_month", part)
+    _hold(session, part, month)
     binds = {"month": start.date(), "start": start, "stop": stop}
     if uncounted := _run(session, "uncounted", part).scalar_one():
         raise NotSealableError(
@@ -65,6 +66,16 @@ def seal(session: Session, month: date, now: datetime) -> SealResult:
     for name in ("seal_sums", "seal_buckets", "open_guard", "drop_rows", "close_guard"):
         _run(session, name, part, binds)
     return SealResult(start.date(), rows)
+
+
+def _hold(session: Session, part: str, month: date) -> None:
+    session.execute(query("sealing", "be_impatient"))
+    try:
+        _run(session, "hold_month", part)
+    except OperationalError as error:
+        raise NotSealableError(
+            f"{month:%Y-%m} is still being written or read; nothing was dropped. Try again."
+        ) from error
 
 
 def _run(

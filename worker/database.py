@@ -32,13 +32,13 @@ def make_engine(url: str, role: Role | None) -> Engine:
 
 
 @cache
-def engine(role: Role = "spendbeat_writer") -> Engine:
+def engine(role: Role | None = "spendbeat_writer") -> Engine:
     """This process's engine for a role."""
     return make_engine(settings().sqlalchemy_url, role)
 
 
 @contextmanager
-def transaction(role: Role = "spendbeat_writer") -> Iterator[Session]:
+def transaction(role: Role | None = "spendbeat_writer") -> Iterator[Session]:
     """One transaction: committed at the end of the block, rolled back by an exception."""
     with Session(engine(role), expire_on_commit=False) as session, session.begin():
         yield session

@@ -2,6 +2,10 @@
 -- Sealing truncates a partition, which no snapshot survives, so audits and sealings take turns.
 SELECT pg_advisory_xact_lock(:lock)
 
+-- name: be_impatient
+-- Everybody who comes after a waiting lock waits too, so it must not wait long.
+SELECT set_config('lock_timeout', '3s', true)
+
 -- name: hold_month
 -- Waits for the writers and readers of one month's partition and keeps others out; writers that
 -- come meanwhile wait, and then go on in the emptied partition.

@@ -65,3 +65,7 @@ def run_as(role: Any, sql: str, **binds: Any) -> None:
     """One statement in a transaction of its own, as a role (None: the login itself)."""
     with transaction(role) as session:
         session.execute(text(sql), binds)
+
+
+def execute(session: Session, sql: str, **binds: Any) -> Any:
+    return session.execute(text(sql), binds)

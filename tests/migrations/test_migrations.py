@@ -1,0 +1,101 @@
+"""The schema can go up, down and up again, and is what the models say."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, make_url, text
+
+from migrations.env_rules import include
+from models import Base
+from worker import schema
+from worker.database import make_engine
+
+CONTENTS = text(
+    "SELECT string_agg(c.relkind::text || c.relname, ',' ORDER BY c.relname) FROM pg_class c"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public'"
+)
+
+
+@pytest.fixture
+def empty(postgres_server: str) -> Iterator[Engine]:
+    """A database without a schema."""
+    admin = make_engine(postgres_server, None).execution_options(isolation_level="AUTOCOMMIT")
+    name = "spendbeat_migrations"
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine = make_engine(make_url(postgres_server).set(database=name).render_as_string(False), None)
+    yield engine
+    engine.dispose()
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+def contents(engine: Engine) -> str:
+    with engine.connect() as connection:
+        return str(connection.scalar(CONTENTS))
+
+
+def test_up_down_up_ends_where_it_began(empty: Engine) -> None:
+    with empty.connect() as connection:
+        schema.upgrade(connection)
+    first = contents(empty)
+    with empty.connect() as connection:
+        schema.downgrade(connection, "base")
+    assert contents(empty).replace("ialembic_version_pkc", "").strip(",") == "ralembic_version"
+    with empty.connect() as connection:
+        schema.upgrade(connection)
+    assert contents(empty) == first
+
+
+def test_models_equal_head(empty: Engine) -> None:
+    """With comments and types; partitions are the database's own affair."""
+    with empty.connect() as connection:
+        schema.upgrade(connection)
+        options = {"include_object": include, "compare_type": True}
+        found = compare_metadata(
+            MigrationContext.configure(connection, opts=options), Base.metadata
+        )
+    assert found == []
+
+
+def test_two_people_migrate_at_once(empty: Engine) -> None:
+    command = [sys.executable, "-m", "worker.cli", "migrate"]
+    environment = {**os.environ, "DATABASE_URL": empty.url.render_as_string(False)}
+    people = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(3)
+    ]
+    said = [person.communicate(timeout=60)[0].decode() for person in people]
+    assert [person.returncode for person in people] == [0, 0, 0], said
+    with empty.connect() as connection:
+        assert schema.current(connection) == schema.head()
+
+
+def test_a_login_without_the_right_to_make_roles_is_told_what_to_run(
+    empty: Engine,
+) -> None:
+    from migrations.roles import ensure_roles
+    from spend.errors import SpendbeatError
+
+    with empty.connect() as connection:
+        ensure_roles(connection)
+        connection.execute(text("DROP ROLE IF EXISTS spendbeat_test_plain"))
+        connection.execute(text("CREATE ROLE spendbeat_test_plain LOGIN"))
+        connection.commit()
+    url = empty.url.set(username="spendbeat_test_plain").render_as_string(False)
+    plain = make_engine(url, None)
+    try:
+        with plain.connect() as connection, pytest.raises(SpendbeatError, match="GRANT"):
+            schema.upgrade(connection)
+    finally:
+        plain.dispose()
+        with empty.connect() as connection:
+            connection.execute(text("DROP ROLE spendbeat_test_plain"))
+            connection.commit()
