@@ -3,8 +3,6 @@
 from celery import Celery
 from celery.signals import beat_init, celeryd_init, worker_process_init, worker_ready
 
-from worker.processes import die_with_parent
-
 app = Celery(
     "spendbeat",
     config_source="celeryconfig",
@@ -24,8 +22,6 @@ def _need_servers(**_: object) -> None:
 def _after_fork(**_: object) -> None:
     from worker.database import dispose  # noqa: PLC0415 - reads the settings
 
-    # A busy one would not see that the worker was killed, and go on beside its successor.
-    # die_with_parent()
     dispose()
 
 

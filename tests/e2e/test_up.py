@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import text
 
 from tests.support.books import Books
 from tests.support.homes import kill_everything, names, processes
@@ -22,6 +23,10 @@ from tests.support.waiting import wait_for
 from worker.embedded import paths
 from worker.processes import running_in
 
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND wait_event_type = 'Lock'"
+)
 SPENDBEAT = (sys.executable, "-m", "worker.cli")
 
 
@@ -138,8 +143,6 @@ def test_after_kill_nine_of_the_supervisor_nothing_is_left_and_nothing_is_lost(
     books.spend("anthropic", 1000)
     books.engine.dispose()
 
-    # One that does not see its parent's pipe close, as if deep in a computation.
-    os.kill(child(home, "worker").children()[0].pid, signal.SIGSTOP)
     os.kill(up.pid, signal.SIGKILL)
     wait_for(lambda: not processes(home), f"everything to end; left: {names(home)}")
 
@@ -149,6 +152,28 @@ def test_after_kill_nine_of_the_supervisor_nothing_is_left_and_nothing_is_lost(
     wait_for(books.agree, "all rows to be rolled up", 60)
     assert sum(count for _, count, _ in books.rolled().values()) == 1100
     books.close()
+
+
+def test_a_process_deep_in_a_statement_ends_with_the_killed_supervisor_too(
+    database: str, home: Path, tmp_path: Path
+) -> None:
+    """With a Postgres of the user's own, which goes on and would keep it waiting."""
+    environment = {**embedded(home), "DATABASE_URL": database}
+    up = Program("up", (*SPENDBEAT, "up"), tmp_path / "up.log", environment).start()
+    books = Books(database)
+    try:
+        ready(up)
+        assert not paths.postgres_data(home).exists()
+        with books.engine.connect() as holder:
+            holder.execute(text("LOCK TABLE spend_buckets IN ACCESS EXCLUSIVE MODE"))
+            books.spend("openai")
+            wait_for(lambda: books.scalar(WAITING), "a worker to wait for the table")
+            os.kill(up.pid, signal.SIGKILL)
+            wait_for(lambda: not processes(home), "everything of ours to end")
+    finally:
+        kill_everything(home)
+        up.stop()
+        books.close()
 
 
 def test_after_kill_nine_of_everything_at_once_the_next_start_recovers(
