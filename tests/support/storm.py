@@ -11,14 +11,17 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, text
 
-from worker.database import engine
+from spend import partitions
+from worker.database import engine, transaction
 
+OLDEST = 2000  # hours
 PROVIDERS = ("openai", "anthropic", "google")
 _INSERT = text(
     "INSERT INTO cost_logs (provider, model, cost_usd, input_tokens, started_at)"
@@ -59,7 +62,7 @@ class Writers:
         ]
         self._threads.append(Thread(target=self._hold, args=(random.Random(seed),)))
 
-    def __enter__(self) -> "Writers":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -108,7 +111,7 @@ def _row(chance: random.Random) -> dict[str, Any]:
         "model": f"model-{chance.randint(1, 3)}",
         "cost": Decimal(chance.randint(1, 10**9)).scaleb(-12),
         "tokens": chance.randint(0, 5000),
-        "age": chance.randint(0, 2000),
+        "age": chance.randint(0, OLDEST),
     }
 
 
@@ -128,7 +131,7 @@ class Rollers:
         self._processes = [self._start() for _ in range(count)]
         self.kills = 0
 
-    def __enter__(self) -> "Rollers":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,7 +162,7 @@ class Naive(Thread):
         self._stop_it = Event()
         self.total = Decimal(0)
 
-    def __enter__(self) -> "Naive":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -206,6 +209,9 @@ class Outcome:
 def storm(seconds: float, *, writers: int = 6, rollers: int = 2, seed: int = 1) -> Outcome:
     """Let everything happen at once for a while; the rollups are not yet brought to the end."""
     chance = random.Random(seed)
+    with transaction() as session:
+        now = datetime.now(UTC)
+        partitions.ensure(session, [now - timedelta(hours=h) for h in range(0, OLDEST + 720, 720)])
     by_id, by_arrival = naive_by_id(), naive_by_arrival()
     with ExitStack() as stack:
         stack.enter_context(by_id)
