@@ -14,7 +14,6 @@ from typing import BinaryIO, Literal, Protocol, cast
 from spend.capture.csv_files import CsvSource
 from spend.capture.jsonl_files import JsonlSource
 from spend.capture.mapping import Columns
-from spend.capture.parquet_files import ParquetSource
 from spend.capture.pipeline import Source
 from spend.errors import BadInputError
 
@@ -63,6 +62,9 @@ def opened(
             elif kind == "jsonl":
                 source = JsonlSource(stream, maps, constants)
             else:
+                # pyarrow takes half a second to import, which no other format needs.
+                from spend.capture.parquet_files import ParquetSource  # noqa: PLC0415
+
                 source = ParquetSource(stream, maps, constants)
         except (OSError, EOFError) as error:
             raise unreadable(path, error) from error

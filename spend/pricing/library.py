@@ -70,8 +70,11 @@ class Daily:
         return self.prices[bisect_right(self.hours, moment % DAY) - 1]
 
 
-def find(provider: str, model: str) -> LibraryModel | None:
-    """What the library knows of a model; about 150 microseconds, so ask once."""
+def find(provider: str | None, model: str) -> LibraryModel | None:
+    """What the library knows of a model (of any provider for None).
+
+    About 150 microseconds, so ask once.
+    """
     try:
         owner, info = get_snapshot().find_provider_model(model, None, provider, None)
     except LookupError:

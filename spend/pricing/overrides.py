@@ -101,10 +101,15 @@ def _checked(rate: Decimal) -> Decimal:
 
 def _override(row: PriceOverride) -> Override:
     rates = Rates(
-        input=row.input_per_million,
-        output=row.output_per_million,
-        cache_read=row.cache_read_per_million,
-        cache_write=row.cache_write_per_million,
-        cache_write_1h=row.cache_write_1h_per_million,
+        input=_short(row.input_per_million),
+        output=_short(row.output_per_million),
+        cache_read=_short(row.cache_read_per_million),
+        cache_write=_short(row.cache_write_per_million),
+        cache_write_1h=_short(row.cache_write_1h_per_million),
     )
     return Override(row.id, row.provider, row.model, row.valid_from, row.valid_to, rates, row.note)
+
+
+def _short(rate: Decimal | None) -> Decimal | None:
+    """Without the zeros that the column's twelve places add."""
+    return None if rate is None else rate.normalize()
