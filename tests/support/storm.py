@@ -115,12 +115,14 @@ def _row(chance: random.Random) -> dict[str, Any]:
     }
 
 
-# A worker's whole life: tick, then every shard, each message delivered twice.
+# A worker's whole life: tick, then every shard, each message delivered twice at the same time.
 _ROLLER = """
+from concurrent.futures import ThreadPoolExecutor
 from tests.support import ledger
-while True:
-    for provider in ledger.tick().shards * 2:
-        ledger.advance(provider, 50)
+with ThreadPoolExecutor(4) as pool:
+    while True:
+        shards = ledger.tick().shards
+        list(pool.map(lambda shard: ledger.advance(shard, 50), [s for s in shards for _ in "12"]))
 """
 
 
@@ -220,7 +222,7 @@ def storm(seconds: float, *, writers: int = 6, rollers: int = 2, seed: int = 1) 
         writing = stack.enter_context(Writers(writers, seed))
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            time.sleep(0.3 + chance.random())  # the length of a life, not a wait for something
+            time.sleep(1 + 1.5 * chance.random())  # the length of a life, not a wait for something
             killed.kill_one(chance)
     for naive in (by_id, by_arrival):
         naive.step()
