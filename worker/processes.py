@@ -90,11 +90,11 @@ def send(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float, step: float = _STEP) -> bool:
     """Whether `condition` came true within the time."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(_STEP)
+        time.sleep(step)
     return True
