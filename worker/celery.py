@@ -1,9 +1,27 @@
 """The Celery application: `celery -A worker worker|beat|flower`."""
 
-from celery import Celery
-from celery.signals import beat_init, celeryd_init, worker_process_init, worker_ready
+import gc
+from functools import cached_property
+from typing import Any
 
-app = Celery(
+from celery import Celery
+from celery.signals import (
+    beat_init,
+    celeryd_init,
+    worker_before_create_process,
+    worker_process_init,
+    worker_ready,
+)
+
+
+class _App(Celery):
+    @cached_property
+    def Beat(self) -> type[Any]:  # noqa: N802 - Celery's name
+        light = "worker.beat:LightBeat"
+        return self.subclass_with_self(light)  # type: ignore[arg-type]  # takes a name too
+
+
+app = _App(
     "spendbeat",
     config_source="celeryconfig",
     include=["tasks.ticks", "tasks.rollups", "tasks.maintenance"],
@@ -16,6 +34,14 @@ def _need_servers(**_: object) -> None:
     from worker.broker import require_servers_or_exit  # noqa: PLC0415 - reads the settings
 
     require_servers_or_exit()
+
+
+@worker_before_create_process.connect
+def _before_fork(**_: object) -> None:
+    # What is imported stays shared with the children: their garbage collector, which would write
+    # into every page, leaves frozen objects alone.
+    gc.collect()
+    gc.freeze()
 
 
 @worker_process_init.connect
