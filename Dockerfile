@@ -1,0 +1,26 @@
+# One image for every program of the service; docker-compose.yml says which one runs.
+FROM python:3.13.9-slim-trixie AS build
+WORKDIR /app
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# What is needed by all versions of the code first: a change of the code does not repeat it.
+COPY pyproject.toml constraints.txt README.md LICENSE celeryconfig.py flowerconfig.py ./
+RUN mkdir models spend tasks worker migrations \
+ && touch models/__init__.py spend/__init__.py tasks/__init__.py worker/__init__.py \
+      migrations/__init__.py \
+ && pip install -c constraints.txt -e .
+COPY models models
+COPY spend spend
+COPY tasks tasks
+COPY worker worker
+COPY migrations migrations
+
+FROM python:3.13.9-slim-trixie
+# No home, no shell, no files of its own: it writes to Postgres and Redis only.
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin spendbeat
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+WORKDIR /app
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 SPENDBEAT_HOME=/tmp/spendbeat
+USER 10001
+CMD ["spendbeat", "--help"]
