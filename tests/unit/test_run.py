@@ -1,0 +1,120 @@
+"""./run: what it decides without doing it."""
+
+import importlib.machinery
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+RUN = Path(__file__).resolve().parent.parent.parent / "run"
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script as a module, for a checkout in `tmp_path`."""
+    loader = importlib.machinery.SourceFileLoader("run_script", str(RUN))
+    spec = importlib.util.spec_from_loader("run_script", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader.exec_module(module)
+    for name, value in {
+        "ROOT": tmp_path,
+        "VENV": tmp_path / ".venv",
+        "PYTHON": tmp_path / ".venv/bin/python",
+        "STAMP": tmp_path / ".venv/spendbeat.json",
+    }.items():
+        monkeypatch.setattr(module, name, value)
+    (tmp_path / "pyproject.toml").write_text("one")
+    (tmp_path / "constraints.txt").write_text("two")
+    return module
+
+
+def done(run: ModuleType, extras: list[str]) -> None:
+    run.PYTHON.parent.mkdir(parents=True)
+    run.PYTHON.touch()
+    stamp = {"digest": run.digest(), "extras": extras, "root": str(run.ROOT)}
+    run.STAMP.write_text(json.dumps(stamp))
+
+
+def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(RUN), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_help_lists_every_verb_and_so_does_nothing_at_all() -> None:
+    shown = call("help")
+    assert shown.returncode == 0
+    assert call().stdout == shown.stdout
+    for verb in ("demo", "up", "test", "lint", "bench", "storm", "shell", "migrate"):
+        assert f"./run {verb}" in shown.stdout
+
+
+def test_an_unknown_verb_is_named_and_exits_2() -> None:
+    shown = call("dmeo")
+    assert shown.returncode == 2
+    assert "'dmeo'" in shown.stderr
+    assert "./run demo" in shown.stderr
+
+
+def test_it_installs_once(run: ModuleType) -> None:
+    assert not run.installed(["embedded"])
+    done(run, ["dev", "embedded"])
+    assert run.installed(["embedded"])
+    assert run.installed(["dev", "embedded"])
+
+
+def test_it_installs_again_for_another_extra(run: ModuleType) -> None:
+    done(run, ["embedded"])
+    assert not run.installed(["dev", "embedded"])
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_it_installs_again_when_what_is_needed_changed(run: ModuleType, name: str) -> None:
+    done(run, ["embedded"])
+    (run.ROOT / name).write_text("three")
+    assert not run.installed(["embedded"])
+
+
+def test_it_installs_again_after_the_checkout_moved(run: ModuleType) -> None:
+    done(run, ["embedded"])
+    run.STAMP.write_text(run.STAMP.read_text().replace(str(run.ROOT), "/elsewhere"))
+    assert not run.installed(["embedded"])
+
+
+def test_a_damaged_stamp_means_install_again(run: ModuleType) -> None:
+    done(run, ["embedded"])
+    run.STAMP.write_text('{"digest": ')
+    assert not run.installed(["embedded"])
+
+
+def test_an_index_that_only_pip_knows_is_used_through_pip(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A uv without a word about it would go to the public index."""
+    for name in [*os.environ]:
+        if name.startswith(("PIP_", "UV_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(run, "uv_files", list)
+    nothing = ["true"]
+    assert not run.only_pip_is_configured(nothing)
+    configured = ["sh", "-c", "echo \"global.index-url='https://packages.example/simple'\""]
+    assert run.only_pip_is_configured(configured)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://packages.example/simple")
+    assert run.only_pip_is_configured(nothing)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://packages.example/simple")
+    assert not run.only_pip_is_configured(nothing)
+
+
+def test_a_checkout_that_cannot_be_written_is_said(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(SystemExit, match="You cannot write to"):
+        run.install(["embedded"])
