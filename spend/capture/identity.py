@@ -15,6 +15,8 @@ from spend.pricing.money import half_even
 _ID = blake2b(digest_size=16, person=b"spendbeat-id")
 _CONTENT = blake2b(digest_size=16, person=b"spendbeat-row")
 _DIGEST = blake2b(digest_size=8, person=b"spendbeat-digest")
+_integer = int.from_bytes
+_NO_PARTS = (0,) * 6
 _NANO = 1000  # pico-dollars: routes that carry cost as a float differ below a nano-dollar
 
 
@@ -36,7 +38,7 @@ def content(request: Request) -> bytes:
     del id_
     # No text contains a NUL or is empty, so two different requests never make the same line.
     line = (
-        f"{started}\0{provider}\0{model}\0{_tokens(usage)}\0{'' if cost is None else cost}"
+        f"{started}\0{provider}\0{model}\0{counts(usage)}\0{'' if cost is None else cost}"
         f"\0{status}\0{trace or ''}\0{session or ''}\0{end_user or ''}\0{_mix(mix)}"
     )
     found = _CONTENT.copy()
@@ -53,17 +55,23 @@ def numbered(content_hash: bytes, occurrence: int) -> bytes:
 
 def digest(request: Request) -> int:
     """64 bits (signed) of what does not round on the way: all but times, ids and attribution."""
-    cost = request.cost_pico
-    nano = "" if cost is None else half_even(cost, _NANO)
-    line = f"{request[2]}\0{request[3]}\0{request[6]}\0{_tokens(request[4])}\0{nano}"
+    says = f"{counts(request.usage)}\t{request.provider}\t{request.model}\t{request.status}"
+    return digest_of(says, request.cost_pico)
+
+
+def digest_of(says: str, cost_pico: int | None) -> int:
+    """The digest of what digest() puts together."""
+    nano = "" if cost_pico is None else half_even(cost_pico, _NANO)
     found = _DIGEST.copy()
-    found.update(line.encode())
-    return int.from_bytes(found.digest(), "big", signed=True)
+    found.update(f"{says}\t{nano}".encode())
+    return _integer(found.digest(), "big", signed=True)
 
 
-def _tokens(usage: Usage) -> str:
-    tokens, output, *parts = usage
-    return f"{tokens}\0{output}\0{parts}" if any(parts) else f"{tokens}\0{output}"
+def counts(usage: Usage) -> str:
+    """The token counts in the order of models.TOKEN_CLASSES, with tabs between."""
+    if usage[2:] == _NO_PARTS:
+        return f"{usage[0]}\t{usage[1]}\t0\t0\t0\t0\t0\t0"
+    return "%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d" % usage  # noqa: UP031 - the fastest way
 
 
 @lru_cache(maxsize=1 << 16)

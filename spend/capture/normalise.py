@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
+from typing import Any
 
 from models import ATTRIBUTION_FIELDS, STATUSES
 from spend.attributions import Mix
@@ -12,6 +13,8 @@ from spend.capture.times import TimeParser
 from spend.pricing import Usage
 
 _CACHED_TEXTS = 1 << 16
+_SHORT = values.MAX_TEXT
+_joined = "".join
 _new = tuple.__new__
 
 
@@ -31,7 +34,7 @@ class Normaliser:
         """A Request from a mapping of field names to values. Raises Rejected."""
         return self.row(arrange(raw))
 
-    def row(self, row: Sequence[object]) -> Request:
+    def row(self, row: Sequence[Any]) -> Request:
         """A Request from values in the order of FIELDS. Raises Rejected."""
         # Written out in one piece: this is the inner loop of an import, and each call or loop
         # over fields would cost it a tenth of its speed.
@@ -76,15 +79,29 @@ class Normaliser:
         if reasoning > output or audio_out > output:
             raise Rejected("the parts of output_tokens are more than output_tokens")
         usage = _new(Usage, (tokens, output, read, write, write_1h, reasoning, audio_in, audio_out))
-        # isprintable() and isascii() hold for all ids that gateways make; values.text decides
-        # about the rest.
-        if id_ is not None and not _plain(id_):
+        try:
+            texts = _joined(
+                (
+                    "" if id_ is None else id_,
+                    "" if trace is None else trace,
+                    "" if session is None else session,
+                    "" if end_user is None else end_user,
+                )
+            )
+        except TypeError:  # a number, perhaps
+            texts = " "
+        # Holds for all that gateways make; values.text decides about the rest, one by one.
+        if texts.isascii() and texts.isprintable() and " " not in texts and len(texts) <= _SHORT:
+            id_, trace, session, end_user = (
+                id_ or None,
+                trace or None,
+                session or None,
+                end_user or None,
+            )
+        else:
             id_ = values.text("id", id_)
-        if trace is not None and not _plain(trace):
             trace = values.text("trace_id", trace)
-        if session is not None and not _plain(session):
             session = values.text("session_id", session)
-        if end_user is not None and not _plain(end_user):
             end_user = values.text("end_user", end_user)
         pico = None if cost is None or cost == "" else values.cost(cost)
         return _new(
@@ -117,15 +134,3 @@ class Normaliser:
         if not isinstance(tags, list):
             self._mixes[tuple(who)] = mix
         return mix
-
-
-def _plain(value: object) -> bool:
-    """True for a text that can be booked as it is."""
-    return (
-        type(value) is str
-        and value.isascii()
-        and value.isprintable()
-        and 0 < len(value) <= values.MAX_TEXT
-        and value[0] != " "
-        and value[-1] != " "
-    )

@@ -1,23 +1,27 @@
 """Requests of one batch, given their identity and price and encoded for COPY."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from spend.attributions import Mix
 from spend.capture import identity
 from spend.capture.occurrences import Occurrences
-from spend.capture.request import Request
+from spend.capture.request import EPOCH, Request
 from spend.pricing import Origin, PriceBook
 
 # NULL is nothing at all between two tabs, since no text of a request is empty.
-COPY = (
-    "COPY staged_requests (line, key, digest, started_us, attribution_id, price_version_id,"
+LEDGER = (
+    "COPY cost_logs (id, started_at, attribution_id, price_version_id, cost_usd,"
     " input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,"
-    " reasoning_tokens, audio_input_tokens, audio_output_tokens, provider, model, status, cost_usd,"
+    " reasoning_tokens, audio_input_tokens, audio_output_tokens, provider, model, status,"
     " request_id, trace_id, session_id, end_user) FROM STDIN WITH (NULL '')"
 )
-_TABS = 7  # between the text columns, unless a text has one itself
+KEYS = "COPY staged_keys (line, digest, started_at, key) FROM STDIN"
+_TABS = 14  # between the columns of `says`, unless a text has one itself
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_MINUTE = 60_000_000
+_CACHED_MINUTES = 100_000
 # Routes may round a time, but not by more.
 CLOSE_US = 2_000_000
 
@@ -35,13 +39,14 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows with distinct keys, encoded; and what was found out on the way."""
+    """Rows with distinct keys, ready for COPY; and what was found out on the way."""
 
-    rows: int
-    data: bytes
+    keys: list[str]  # lines of staged_keys
+    rows: list[str]  # lines of cost_logs, without their ids
+    indexes: list[int]  # where each of them stood among the requests
+    unpriced: list[int]  # which of them have no price
     known: int
     conflicts: tuple[Conflict, ...]
-    unpriced: int
 
 
 class Stager:
@@ -50,6 +55,7 @@ class Stager:
     def __init__(self, book: PriceBook) -> None:
         self._book = book
         self._occurrences = Occurrences()
+        self._minutes: dict[int, str] = {}
 
     def stage(
         self,
@@ -58,31 +64,52 @@ class Stager:
         versions: Mapping[Origin, int],
     ) -> Batch:
         """Encode a batch; equal keys within it are settled here, so that keys are distinct."""
-        price = self._book.price
+        # Names looked up once: this loop and Normaliser.row() are where an import's time goes.
+        price, minutes = self._book.price, self._minutes
+        key_of, counts, digest_of = identity.key_of_id, identity.counts, identity.digest_of
         seen: dict[bytes, tuple[int, int]] = {}
-        lines: list[str] = []
-        conflicts: list[Conflict] = []
-        known = unpriced = 0
+        batch = Batch([], [], [], [], 0, ())
+        keys, rows, indexes = batch.keys, batch.rows, batch.indexes
+        repeated: list[Conflict | None] = []
         for index, request in enumerate(requests):
-            id_, started, provider, model, usage, given, status, _, _, _, mix = request
-            key = identity.key_of_id(id_) if id_ is not None else self._anonymous(request)
-            digest = identity.digest(request)
+            id_, started, provider, model, usage, given, status, trace, session, end_user, mix = (
+                request
+            )
+            key = key_of(id_) if id_ is not None else self._anonymous(request)
+            says = f"{counts(usage)}\t{provider}\t{model}\t{status}"
+            digest = digest_of(says, given)
             if key in seen:
-                conflict = _compare(index, (digest, started), seen[key])
-                known += conflict is None
-                conflicts += [conflict] if conflict else []
+                repeated.append(_compare(index, (digest, started), seen[key]))
                 continue
             seen[key] = digest, started
             pico, origin = price(provider, model, started, usage, status=status, given=given)
-            unpriced += pico is None
-            version = versions[origin]
-            lines.append(_line(index, key, digest, request, attributions[mix], version, pico))
-        data = ("\n".join(lines) + "\n").encode() if lines else b""
-        return Batch(len(lines), data, known, tuple(conflicts), unpriced)
+            if pico is None:
+                batch.unpriced.append(len(rows))
+                cost = ""
+            else:
+                cost = f"{pico}e-12"
+            minute, rest = divmod(started, _MINUTE)
+            at = minutes.get(minute) or self._minute(minute)
+            at = f"{at}{rest // 1_000_000:02}.{rest % 1_000_000:06}+00"
+            says = f"{says}\t{id_ or ''}\t{trace or ''}\t{session or ''}\t{end_user or ''}"
+            if "\\" in says or "\n" in says or "\r" in says or says.count("\t") != _TABS:
+                says = _escaped(request)
+            keys.append(f"{len(rows)}\t{digest}\t{at}\t{key.hex()}")
+            rows.append(f"{at}\t{attributions[mix]}\t{versions[origin]}\t{cost}\t{says}")
+            indexes.append(index)
+        conflicts = tuple(conflict for conflict in repeated if conflict)
+        return replace(batch, known=len(repeated) - len(conflicts), conflicts=conflicts)
 
     def _anonymous(self, request: Request) -> bytes:
         content = identity.content(request)
         return identity.numbered(content, self._occurrences.next(content))
+
+    def _minute(self, minute: int) -> str:
+        if len(self._minutes) > _CACHED_MINUTES:
+            self._minutes.clear()
+        text = (EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%d %H:%M:")
+        self._minutes[minute] = text
+        return text
 
 
 def _compare(index: int, found: tuple[int, int], first: tuple[int, int]) -> Conflict | None:
@@ -94,28 +121,8 @@ def _compare(index: int, found: tuple[int, int], first: tuple[int, int]) -> Conf
     return None
 
 
-def _line(  # noqa: PLR0917 - called once per row: keywords would cost a tenth of it
-    index: int,
-    key: bytes,
-    digest: int,
-    request: Request,
-    attribution: int,
-    version: int,
-    pico: int | None,
-) -> str:
-    """One line of COPY's text format, without its end."""
-    id_, started, provider, model, usage, _, status, trace, session, end_user, _ = request
-    tokens, output, read, write, write_1h, reasoning, audio_in, audio_out = usage
-    texts = (
-        f"{provider}\t{model}\t{status}\t{'' if pico is None else f'{pico}e-12'}"
-        f"\t{id_ or ''}\t{trace or ''}\t{session or ''}\t{end_user or ''}"
-    )
-    if "\\" in texts or "\n" in texts or "\r" in texts or texts.count("\t") != _TABS:
-        cost = "" if pico is None else f"{pico}e-12"
-        columns = (provider, model, status, cost, id_, trace, session, end_user)
-        texts = "\t".join((column or "").translate(_ESCAPES) for column in columns)
-    return (
-        f"{index}\t{key.hex()}\t{digest}\t{started}\t{attribution}\t{version}"
-        f"\t{tokens}\t{output}\t{read}\t{write}\t{write_1h}\t{reasoning}\t{audio_in}\t{audio_out}"
-        f"\t{texts}"
-    )
+def _escaped(request: Request) -> str:
+    """The columns from input_tokens on, where a text holds what COPY reads as a sign."""
+    texts = (request[2], request[3], request[6], request[0], *request[7:10])
+    columns = ((text or "").translate(_ESCAPES) for text in texts)
+    return "\t".join((identity.counts(request.usage), *columns))

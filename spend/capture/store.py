@@ -1,14 +1,16 @@
 """From a batch to the ledger: one transaction, which books each request once or not at all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import psycopg2
 from psycopg2 import errors
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Row, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from spend.capture.staging import COPY, OTHER_CONTENT, OTHER_TIME, Batch, Conflict
+from spend.capture.staging import KEYS, LEDGER, OTHER_CONTENT, OTHER_TIME, Batch, Conflict
 from spend.errors import UnavailableError
 from spend.sql import query
 
@@ -25,36 +27,72 @@ class StoreResult:
     unpriced: int
 
 
-def store(connection: Connection, batch: Batch) -> StoreResult:
-    """Book a batch in one transaction of its own. Raises UnavailableError; then nothing is in."""
-    try:
-        return _store(connection, batch)
-    except (psycopg2.Error, DBAPIError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise _explained(cause) from error
+class Store:
+    """Books batches over one connection.
 
+    Keys of a new file are claimed with a plain INSERT, which is a quarter faster than one with ON
+    CONFLICT. The first key that is known already ends that: its batch and those after it are
+    claimed with ON CONFLICT, until one has no known key again.
+    """
 
-def _store(connection: Connection, batch: Batch) -> StoreResult:
-    if not batch.rows:
-        return StoreResult(0, batch.known, batch.conflicts, 0)
-    with connection.begin():
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._expect_known = False
+
+    def __call__(self, batch: Batch) -> StoreResult:
+        """Book a batch in one transaction. Raises UnavailableError; then nothing of it is in."""
+        if not batch.rows:
+            return StoreResult(0, batch.known, batch.conflicts, 0)
+        try:
+            with self._connection.begin():
+                result = self._book(batch)
+        except (psycopg2.Error, DBAPIError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise _explained(cause) from error
+        self._expect_known = result.imported < len(batch.rows)
+        return result
+
+    def _book(self, batch: Batch) -> StoreResult:
+        connection = self._connection
         # A batch is sorted and joined with itself; it shall not need the disk for that.
         connection.execute(text("SET LOCAL work_mem = '64MB'"))
+        connection.execute(query("capture", "lock_ledger"))
         connection.execute(query("capture", "create_staging"))
-        driver = connection.connection.driver_connection
-        assert driver is not None  # noqa: S101 - a connection that is open has one
-        with driver.cursor() as cursor:
-            cursor.copy_expert(COPY, BytesIO(batch.data), size=_CHUNK)
-        imported, unpriced = connection.execute(query("capture", "book")).one()
+        self._copy(KEYS, batch.keys)
+        claim = self._claim()
+        claimed, lines, ids = claim.claimed, claim.lines, claim.ids
+        if claimed == len(batch.rows) and lines is None:
+            self._copy(
+                LEDGER, [f"{id_}\t{row}" for id_, row in enumerate(batch.rows, claim.first_id)]
+            )
+            return StoreResult(claimed, batch.known, batch.conflicts, len(batch.unpriced))
+        booked = list(zip(lines or (), ids or (), strict=True))
+        self._copy(LEDGER, [f"{id_}\t{batch.rows[line]}" for line, id_ in booked])
         conflicts = list(batch.conflicts)
-        if imported < batch.rows:
+        if claimed < len(batch.rows):
             conflicts += (
-                Conflict(line, OTHER_CONTENT if content else OTHER_TIME)
+                Conflict(batch.indexes[line], OTHER_CONTENT if content else OTHER_TIME)
                 for line, content in connection.execute(query("capture", "conflicts"))
             )
-    new = len(conflicts) - len(batch.conflicts)
-    known = batch.known + batch.rows - imported - new
-    return StoreResult(imported, known, tuple(conflicts), unpriced)
+        passed = len(batch.rows) - claimed - (len(conflicts) - len(batch.conflicts))
+        unpriced = len(set(batch.unpriced).intersection(lines or ()))
+        return StoreResult(claimed, batch.known + passed, tuple(conflicts), unpriced)
+
+    def _claim(self) -> Row[Any]:
+        if not self._expect_known:
+            try:
+                with self._connection.begin_nested():
+                    return self._connection.execute(query("capture", "claim")).one()
+            except IntegrityError as error:
+                if not isinstance(error.orig, errors.UniqueViolation):
+                    raise
+        return self._connection.execute(query("capture", "claim_unknown")).one()
+
+    def _copy(self, statement: str, lines: Sequence[str]) -> None:
+        driver = self._connection.connection.driver_connection
+        assert driver is not None  # noqa: S101 - a connection that is open has one
+        with driver.cursor() as cursor:
+            cursor.copy_expert(statement, BytesIO("\n".join(lines).encode()), size=_CHUNK)
 
 
 def _explained(cause: BaseException | None) -> UnavailableError:

@@ -38,11 +38,14 @@ class TimeParser:
         try:
             if type(value) is str and not value.isdigit():
                 found = datetime.fromisoformat(value)
-                if found.tzinfo is None and self._naive_is_utc:
+                if found.tzinfo is not None:
+                    since = found - _EPOCH
+                elif self._naive_is_utc:
                     since = found - _NAIVE_EPOCH
-                    moment = since.days * _DAY + since.seconds * _SECOND + since.microseconds
                 else:
-                    moment = self._moment(found)
+                    since = self._aware(found) - _EPOCH
+                # Spelled out: timedelta's own division takes three times as long.
+                moment = since.days * _DAY + since.seconds * _SECOND + since.microseconds
             else:
                 moment = self._other(value)
         except ValueError:
@@ -51,21 +54,22 @@ class TimeParser:
             return moment
         raise Rejected(_out_of_range(moment))
 
-    def _moment(self, found: datetime) -> int:
-        if found.tzinfo is None:
-            if self._zone is None:
-                raise Rejected("started_at has no UTC offset; name its zone with --timezone")
-            found = found.replace(tzinfo=self._zone)
-        return _since_epoch(found)
+    def _aware(self, found: datetime) -> datetime:
+        if found.tzinfo is not None:
+            return found
+        if self._zone is None:
+            raise Rejected("started_at has no UTC offset; name its zone with --timezone")
+        return found.replace(tzinfo=self._zone)
 
     def _other(self, value: object) -> int:
         """Everything that is not plain ISO 8601 text."""
         if type(value) is int and value >= _MICROSECONDS:
             return value
         if isinstance(value, datetime):
-            return self._moment(value)
+            return _since_epoch(self._aware(value))
         if isinstance(value, date):
-            return self._moment(datetime(value.year, value.month, value.day))  # noqa: DTZ001
+            midnight = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - read in the zone
+            return _since_epoch(self._aware(midnight))
         if value is None or value == "":
             raise Rejected("started_at is missing")
         if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
@@ -78,7 +82,7 @@ class TimeParser:
         if text.endswith((" UTC", " GMT")):
             text = text[:-4] + "+00:00"
         try:
-            return self._moment(datetime.fromisoformat(text))
+            return _since_epoch(self._aware(datetime.fromisoformat(text)))
         except ValueError:
             raise Rejected(f"started_at is not a time: {text!r:.40}") from None
 

@@ -53,7 +53,7 @@ def try_source(
             return summary
         batch = stager.stage(chunk.requests, attributions, versions)
         attributions.clear()
-        booked = StoreResult(batch.rows, batch.known, batch.conflicts, batch.unpriced)
+        booked = StoreResult(len(batch.rows), batch.known, batch.conflicts, len(batch.unpriced))
         summary = replace(
             summary.stored(booked),
             read=summary.read + chunk.read,

@@ -46,7 +46,11 @@ class PriceBook:
             return 0, FAILED
         # Not through tariff(): this is the inner loop of an import.
         found = self._tariffs.get((provider, model)) or self.tariff(provider, model)
-        segment = found.at(moment)
-        price = segment.daily.at(moment)
+        flat = found.flat
+        if flat is None:
+            segment = found.at(moment)
+            price, origin = segment.daily.at(moment), segment.origin
+        else:
+            price, origin = flat
         cost = None if price is None else price.pico(usage)
-        return (None, UNPRICED) if cost is None else (cost, segment.origin)
+        return (None, UNPRICED) if cost is None else (cost, origin)

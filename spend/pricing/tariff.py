@@ -34,7 +34,8 @@ class Tariff:
     provider: str
     model: str
     segments: tuple[Segment, ...]
-    library: LibraryModel | None
+    # The price and its origin where they never change, which is so for nine models of ten.
+    flat: tuple[Price | None, Origin] | None
 
     def at(self, moment: int) -> Segment:
         """The segment that a moment falls in."""
@@ -56,7 +57,11 @@ def build(
         edges |= set(library.starts)
     cuts = sorted(edges)
     segments = [_segment(start, end, provider, own, library) for start, end in pairwise(cuts)]
-    return Tariff(provider, model, tuple(segments), library)
+    first = segments[0]
+    flat = None
+    if len(segments) == 1 and len(first.daily.prices) == 1:
+        flat = first.daily.prices[0], first.origin
+    return Tariff(provider, model, tuple(segments), flat)
 
 
 def _segment(

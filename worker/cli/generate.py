@@ -3,7 +3,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -144,6 +144,14 @@ class _Parquet:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+def write_csv(file: BinaryIO, rows: Iterable[Row]) -> None:
+    """All rows as CSV; for benchmarks and tests."""
+    writer, made = _Csv(file), iter(rows)
+    while chunk := list(islice(made, _CHUNK)):
+        writer.rows(chunk)
+    writer.close()
 
 
 _WRITERS: dict[str, Callable[[BinaryIO], _Writer]] = {

@@ -1,0 +1,147 @@
+"""How fast an import is beside COPY of the same rows.
+
+Measures, each in a database of its own on the server that DATABASE_URL names:
+
+- import: a CSV file of made-up traffic, read, checked, priced, identified and booked;
+- copy: the rows that this made, as text, with COPY into the same two tables (cost_logs and
+  request_keys) with the same indexes, one transaction, nothing else done;
+- bare: COPY of the ledger rows alone into a plain table without indexes.
+
+    python benchmarks/import_rate.py --rows 1000000
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from spend.capture import import_source
+from spend.capture.files import opened
+from spend.generate import requests
+from worker import schema
+from worker.cli.generate import write_csv
+from worker.database import make_engine
+
+DAY = date(2026, 11, 2)
+LEDGER = (
+    "id, started_at, attribution_id, price_version_id, input_tokens, output_tokens,"
+    " cache_read_tokens, cache_write_tokens, cache_write_1h_tokens, reasoning_tokens,"
+    " audio_input_tokens, audio_output_tokens, provider, model, status, cost_usd, request_id,"
+    " trace_id, session_id, end_user"
+)
+KEYS = "row_id, digest, started_at, key"
+
+
+@contextmanager
+def database(server: str) -> Iterator[str]:
+    """The URL of a migrated database of our own, dropped afterwards."""
+    name = f"spendbeat_bench_{uuid.uuid4().hex[:8]}"
+    admin = create_engine(
+        make_url(server).set(drivername="postgresql+psycopg2"), isolation_level="AUTOCOMMIT"
+    )
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = make_url(server).set(drivername="postgresql+psycopg2", database=name)
+    try:
+        engine = make_engine(url.render_as_string(hide_password=False), None)
+        with engine.connect() as connection:
+            schema.upgrade(connection)
+        with engine.begin() as connection:
+            # Beside the measurement, not in it.
+            connection.execute(text("SELECT spendbeat_ensure_month('2026-11-15Z')"))
+        engine.dispose()
+        yield url.render_as_string(hide_password=False)
+    finally:
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        admin.dispose()
+
+
+def copy(engine: Engine, statement: str, path: Path, mode: str) -> float:
+    """Seconds that a COPY to or from a file takes, its commit included."""
+    connection: Any = engine.raw_connection()
+    began = time.perf_counter()
+    with path.open(mode) as file, connection.cursor() as cursor:
+        cursor.copy_expert(statement, file, size=1 << 18)
+    connection.commit()
+    seconds = time.perf_counter() - began
+    connection.close()
+    return seconds
+
+
+def measure_import(url: str, source: Path, batch: int, folder: Path) -> float:
+    """Seconds of one import; leaves the rows it made in the folder, for the other two."""
+    engine = make_engine(url, "spendbeat_writer")
+    began = time.perf_counter()
+    with opened(str(source), maps={}, constants={}) as found:
+        summary = import_source(engine, found.source, batch_rows=batch)
+    seconds = time.perf_counter() - began
+    assert summary.imported == summary.read
+    copy(engine, f"COPY (SELECT {LEDGER} FROM cost_logs) TO STDOUT", folder / "ledger", "wb")
+    copy(engine, f"COPY (SELECT {KEYS} FROM request_keys) TO STDOUT", folder / "keys", "wb")
+    engine.dispose()
+    return seconds
+
+
+def measure_copy(url: str, folder: Path) -> tuple[float, float]:
+    """Seconds of COPY into the ledger's two tables, and into a plain one."""
+    engine = make_engine(url, "spendbeat_writer")
+    both = copy(engine, f"COPY cost_logs ({LEDGER}) FROM STDIN", folder / "ledger", "rb")
+    both += copy(engine, f"COPY request_keys ({KEYS}) FROM STDIN", folder / "keys", "rb")
+    engine.dispose()
+    owner = make_engine(url, None)
+    with owner.begin() as connection:
+        connection.execute(text(f"CREATE TABLE plain AS SELECT {LEDGER} FROM cost_logs LIMIT 0"))
+    bare = copy(owner, f"COPY plain ({LEDGER}) FROM STDIN", folder / "ledger", "rb")
+    owner.dispose()
+    return both, bare
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=25_000, help="rows per transaction")
+    parser.add_argument("--rounds", type=int, default=3, help="the median counts")
+    parser.add_argument("--server", default=os.environ.get("DATABASE_URL"))
+    options = parser.parse_args(argv)
+    if not options.server:
+        parser.error("name a Postgres server with --server or DATABASE_URL")
+    times: dict[str, list[float]] = {"import": [], "copy": [], "bare": []}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = folder / "requests.csv"
+        with source.open("wb") as file:
+            write_csv(file, requests(options.rows, options.seed, DAY))
+        for _ in range(options.rounds):
+            with database(options.server) as url:
+                times["import"].append(measure_import(url, source, options.batch, folder))
+            with database(options.server) as url:
+                both, bare = measure_copy(url, folder)
+            times["copy"].append(both)
+            times["bare"].append(bare)
+    median = {name: statistics.median(found) for name, found in times.items()}
+    print(f"{options.rows:,} rows, median of {options.rounds}")
+    print(f"{'':28}{'seconds':>9}{'rows/s':>12}{'of copy':>9}")
+    for name, what in (
+        ("import", "import, end to end"),
+        ("copy", "COPY, same two tables"),
+        ("bare", "COPY, one plain table"),
+    ):
+        rate, share = options.rows / median[name], median["copy"] / median[name]
+        print(f"{what:28}{median[name]:9.2f}{rate:12,.0f}{share:9.2f}")
+
+
+if __name__ == "__main__":
+    main()
