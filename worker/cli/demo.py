@@ -104,7 +104,7 @@ def _everything(home: Path) -> Iterator[_Running]:
     _wait_for_predecessor(home)
     state, log = home / "up.json", home / "log" / "up.log"
     state.unlink(missing_ok=True)
-    log.parent.mkdir(exist_ok=True)
+    log.parent.mkdir(mode=0o700, exist_ok=True)
     before = [(n, signal.signal(n, _interrupt)) for n in (signal.SIGTERM, signal.SIGHUP)]
     with log.open("wb") as output:
         process = spawn(

@@ -129,7 +129,7 @@ class EmbeddedServer(ABC):
         return pids
 
     def _spawn(self, command: list[str]) -> Popen[bytes]:
-        self.log.parent.mkdir(exist_ok=True)
+        self.log.parent.mkdir(mode=0o700, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as log:
