@@ -15,11 +15,13 @@ def processes(home: Path) -> list[psutil.Process]:
         try:
             inside = Path(process.cwd()).is_relative_to(home)
             environment = process.environ() if not inside else {}
-        except psutil.Error:
+            dead = process.status() == psutil.STATUS_ZOMBIE
+        except psutil.Error:  # it ended while we looked
             continue
-        if inside or told in {f"{k}={v}" for k, v in environment.items()}:
+        told_so = told in {f"{k}={v}" for k, v in environment.items()}
+        if (inside or told_so) and not dead and process.pid != os.getpid():
             found.append(process)
-    return [p for p in found if p.pid != os.getpid() and p.status() != psutil.STATUS_ZOMBIE]
+    return found
 
 
 def names(home: Path) -> list[str]:
