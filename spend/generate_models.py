@@ -38,7 +38,7 @@ MODELS = (
     Model("azure", "o4-mini", 2, 1900, 1100, "read", reasons=True),
     Model("mistral", "mistral-large-2512", 2, 1600, 260),
     Model("mistral", "mistral-small-latest", 3, 800, 170),
-    Model("mistral", "codestral", 3, 2048, 28),
+    Model("mistral", "codestral-2508", 3, 2048, 28),
     Model("deepseek", "deepseek-chat", 3, 1700, 320, "read"),
     Model("groq", "llama-3.3-70b-versatile", 3, 900, 190),
     Model("cohere", "command-r-plus", 1, 1900, 240),

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -68,8 +69,9 @@ def opened(
                 source = ParquetSource(stream, maps, constants)
         except (OSError, EOFError) as error:
             raise unreadable(path, error) from error
-        size = os.fstat(raw.fileno()).st_size if path != "-" else None
-        position = raw.tell if path != "-" else lambda: 0
+        regular = path != "-" and stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
+        size = os.fstat(raw.fileno()).st_size if regular else None
+        position = raw.tell if regular else lambda: 0
         try:
             yield Opened(source, kind, size, position)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -45,12 +45,11 @@ def _whole(value: object) -> int:
     if not isinstance(value, str | float | Decimal):
         raise Rejected(f"a token count is not a number: {value!r:.40}")
     text = str(value).strip()
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise Rejected(f"a token count is not a number: {text!r:.40}") from None
     if not text:
         return 0
+    number = decimal(text)
+    if number is None:
+        raise Rejected(f"a token count is not a number: {text!r:.40}")
     if not number.is_finite() or number.adjusted() > 20:  # noqa: PLR2004 - no need to expand it
         raise Rejected(f"a token count is too large: {text!r:.40}")
     if number != int(number):
@@ -67,15 +66,22 @@ def cost(value: object) -> int | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise Rejected(f"cost_usd is not a number: {value!r:.40}")
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        raise Rejected(f"cost_usd is not a number: {value!r:.40}") from None
+    number = decimal(str(value).strip())
+    if number is None:
+        raise Rejected(f"cost_usd is not a number: {value!r:.40}")
     if not number.is_finite() or number >= _MAX_COST:
         raise Rejected(f"cost_usd is out of range: {value!r:.40}")
     if number < 0:
         raise Rejected(f"cost_usd is negative: {value!r:.40}")
     return to_pico(number)
+
+
+def decimal(written: str) -> Decimal | None:
+    """The number that a text is; None where it is none. Python's own 1_000 is none."""
+    try:
+        return None if "_" in written else Decimal(written)
+    except InvalidOperation:
+        return None
 
 
 def text(name: str, value: object) -> str | None:
