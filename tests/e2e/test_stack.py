@@ -52,8 +52,7 @@ def test_nothing_that_happens_to_messages_or_processes_changes_a_total(
 ) -> None:
     """Workers killed with SIGKILL, two beats, every message twice, queues emptied by hand."""
     worker = start("worker", "worker", "-l", "INFO", command=TWICE)
-    for name in ("beat-1", "beat-2"):
-        start(name, "beat", command=TWICE)
+    beats = [start(name, "beat", command=TWICE) for name in ("beat-1", "beat-2")]
     with books.engine.connect() as slow, slow.begin():
         # Its ids are lower than those of the rows that are counted meanwhile.
         books.spend_in(slow, "openai")
@@ -69,5 +68,6 @@ def test_nothing_that_happens_to_messages_or_processes_changes_a_total(
             worker.start()
     wait_for(books.agree, "every total, once")
     assert books.scalar("SELECT count(*) FROM audits WHERE difference <> 0") == 0
+    assert all(beat.running for beat in beats)
     received = Counter(RECEIVED.findall(worker.logs()))
     assert max(received.values()) > 1, "no message came twice: this test would see nothing"

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,25 @@ from worker.metrics import MOST_MODELS
 NOWHERE = "redis+socket:///nonexistent/redis.sock?virtual_host=0"
 
 
-@pytest.fixture
-def scrape(database: str) -> Iterator[Callable[[], Scrape]]:
-    """Scrapes an endpoint that has a database and no Redis."""
-    found, _ = registry(app, database, NOWHERE)
+@contextmanager
+def serving(database_url: str) -> Iterator[Callable[[], Scrape]]:
+    """Scrapes an endpoint that has this database and no Redis."""
+    found, _ = registry(app, database_url, NOWHERE)
     server = make_endpoint(found, "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield lambda: Scrape(f"http://127.0.0.1:{server.server_port}/metrics")
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield lambda: Scrape(f"http://127.0.0.1:{server.server_port}/metrics")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def scrape(database: str) -> Iterator[Callable[[], Scrape]]:
+    with serving(database) as scrape:
+        yield scrape
 
 
 @pytest.fixture
@@ -135,13 +144,7 @@ def test_a_scrape_reads_no_ledger_and_acts_as_the_reader(books: Books, database:
 
 def test_it_answers_without_postgres_and_without_redis(tmp_path: Path) -> None:
     """Nothing to ask is *_up 0 and never an error: somebody has to be able to see that."""
-    found, _ = registry(app, f"postgresql+psycopg2://nobody@/none?host={tmp_path}", NOWHERE)
-    server = make_endpoint(found, "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    answer = Scrape(f"http://127.0.0.1:{server.server_port}/metrics")
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(f"postgresql+psycopg2://nobody@/none?host={tmp_path}") as scrape:
+        answer = scrape()
     assert answer.value("spendbeat_database_up") == 0
     assert answer.value("spendbeat_redis_up") == 0
