@@ -7,8 +7,9 @@ SELECT pg_advisory_xact_lock_shared(:lock)
 -- from it, per provider and model. One statement, so one snapshot: exact while writers write.
 WITH ledger AS (
   SELECT l.provider, l.model, count(*) AS ledger_rows,
-    sum(l.requests) AS requests,
-    sum(coalesce(l.unpriced, CAST(l.cost_usd IS NULL AS integer))) AS unpriced,
+    count(*) FILTER (WHERE l.adjusts_id IS NULL) AS requests,
+    sum(CASE WHEN l.adjusts_id IS NOT NULL THEN l.unpriced
+      WHEN l.cost_usd IS NULL THEN 1 ELSE 0 END) AS unpriced,
     sum(l.input_tokens) AS input_tokens, sum(l.output_tokens) AS output_tokens,
     sum(l.cache_read_tokens) AS cache_read_tokens,
     sum(l.cache_write_tokens) AS cache_write_tokens,

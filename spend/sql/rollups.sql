@@ -13,8 +13,9 @@ SELECT zone FROM reporting_zone
 WITH delta AS MATERIALIZED (
   SELECT date_bin('15 minutes', started_at, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS bucket,
     model, attribution_id, count(*) AS ledger_rows,
-    sum(requests) AS requests,
-    sum(coalesce(unpriced, CAST(cost_usd IS NULL AS integer))) AS unpriced,
+    count(*) FILTER (WHERE adjusts_id IS NULL) AS requests,
+    sum(CASE WHEN adjusts_id IS NOT NULL THEN unpriced
+      WHEN cost_usd IS NULL THEN 1 ELSE 0 END) AS unpriced,
     sum(input_tokens) AS input_tokens,
     sum(output_tokens) AS output_tokens,
     sum(cache_read_tokens) AS cache_read_tokens,

@@ -28,7 +28,8 @@ WHERE (l.id <= t.fence_id
 WITH expected AS (
   SELECT bucket, series_id, sum(requests) AS requests, sum(total_cost) AS total_cost FROM (
     SELECT date_bin('15 minutes', l.started_at, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS bucket,
-      s.id AS series_id, l.requests, coalesce(l.cost_usd, 0) AS total_cost
+      s.id AS series_id,
+      CAST(l.adjusts_id IS NULL AS integer) AS requests, coalesce(l.cost_usd, 0) AS total_cost
     FROM {part} AS l JOIN series AS s ON s.provider = l.provider AND s.model = l.model
     AND s.attribution_id = l.attribution_id
     UNION ALL
@@ -49,8 +50,9 @@ INSERT INTO sealed_months (month, provider, model,
   requests, unpriced, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
   cache_write_1h_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, total_cost)
 SELECT :month, l.provider, l.model,
-  sum(l.requests) AS requests,
-  sum(coalesce(l.unpriced, CAST(l.cost_usd IS NULL AS integer))) AS unpriced,
+  count(*) FILTER (WHERE l.adjusts_id IS NULL) AS requests,
+    sum(CASE WHEN l.adjusts_id IS NOT NULL THEN l.unpriced
+      WHEN l.cost_usd IS NULL THEN 1 ELSE 0 END) AS unpriced,
   sum(l.input_tokens) AS input_tokens, sum(l.output_tokens) AS output_tokens,
   sum(l.cache_read_tokens) AS cache_read_tokens, sum(l.cache_write_tokens) AS cache_write_tokens,
   sum(l.cache_write_1h_tokens) AS cache_write_1h_tokens,
@@ -64,8 +66,9 @@ INSERT INTO sealed_buckets AS b (bucket, series_id,
   requests, unpriced, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
   cache_write_1h_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, total_cost)
 SELECT date_bin('15 minutes', l.started_at, TIMESTAMPTZ '2000-01-01 00:00:00+00'), s.id,
-  sum(l.requests) AS requests,
-  sum(coalesce(l.unpriced, CAST(l.cost_usd IS NULL AS integer))) AS unpriced,
+  count(*) FILTER (WHERE l.adjusts_id IS NULL) AS requests,
+    sum(CASE WHEN l.adjusts_id IS NOT NULL THEN l.unpriced
+      WHEN l.cost_usd IS NULL THEN 1 ELSE 0 END) AS unpriced,
   sum(l.input_tokens) AS input_tokens, sum(l.output_tokens) AS output_tokens,
   sum(l.cache_read_tokens) AS cache_read_tokens, sum(l.cache_write_tokens) AS cache_write_tokens,
   sum(l.cache_write_1h_tokens) AS cache_write_1h_tokens,

@@ -94,7 +94,6 @@ class World:
             **last,
             "cost_usd": dollars,
             "input_tokens": 0,
-            "requests": 0,
             "unpriced": -1 if last["cost_usd"] is None else 0,
             "adjusts_id": len(self.rows),
             "price_version_id": len(self.rows),
@@ -129,7 +128,7 @@ def figures(rows: list[dict[str, Any]], key: Any) -> dict[Any, tuple[Any, ...]]:
     sums: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, Decimal(0)])
     for row in rows:
         entry = sums[key(row)]
-        entry[0] += row.get("requests", 1)
+        entry[0] += "adjusts_id" not in row
         entry[1] += row.get("unpriced", int(row["cost_usd"] is None))
         entry[2] += row["input_tokens"]
         entry[3] += row["cost_usd"] or 0

@@ -70,7 +70,7 @@ def show(names: Sequence[str], lines: Sequence[SpendLine]) -> None:
                 f"{line.input_tokens:,}",
                 f"{line.output_tokens:,}",
                 f"{line.unpriced:,}",
-                dollars(line.total_cost),
+                ("at least " if line.unpriced else "") + dollars(line.total_cost),
             )
             for line in lines
         ],

@@ -1,0 +1,1 @@
+"""Measurements, each with its figures in docs/benchmarks.md; `python -m benchmarks` lists them."""
