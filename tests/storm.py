@@ -30,7 +30,7 @@ def report(outcome: Outcome) -> bool:
         print(f"  {name:22} ${found:<22} {lost:6.2f} % lost")
     print(f"Audit: {result.rows:,} rows, {len(result.mismatches)} mismatches.")
     exact = ledger.summary() == dict(committed.dollars) and result.agrees
-    caught = outcome.by_id != committed.total and outcome.by_arrival != committed.total
+    caught = committed.total not in (outcome.by_id, outcome.by_arrival)
     print("Exact." if exact else "NOT EXACT.", "" if caught else "The naive ways were NOT caught.")
     return exact and caught
 
