@@ -29,8 +29,7 @@ INSERT INTO cost_logs (provider, model, started_at, attribution_id, input_tokens
   cost_usd)
 SELECT 'provider-' || n % 5, 'model-' || n % 25,
   TIMESTAMPTZ '{day}' + (n - :skip) * make_interval(secs => :days * 86400.0 / :rows),
-  CASE WHEN :attributions = 1 THEN 0
-    ELSE CAST((n * 15485863) % CAST(:attributions AS bigint) AS integer) END,
+  CASE WHEN :attributions = 1 THEN 0 ELSE abs(hashint8(n) % CAST(:attributions AS integer)) END,
   100 + (n * 7919) % 4000, 10 + (n * 104729) % 900, ((n * 15485863) % 1000000) / 100000000.0
 FROM generate_series(CAST(:skip AS bigint), CAST(:skip AS bigint) + :rows - 1) AS n
 """

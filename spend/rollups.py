@@ -93,7 +93,7 @@ def _cut(position: Position, news: list[News], batch_rows: int) -> Batch:
     )
 
 
-def advance(session: Session, provider: str, batch_rows: int = 1_000_000) -> RollupResult:
+def advance(session: Session, provider: str, batch_rows: int = 2_000_000) -> RollupResult:
     """Count a shard's next batch in this transaction: its totals and its cursor move together.
 
     A deterministic set of rows, so a worker that dies, a task that comes twice or two workers at

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     tick_seconds: float = Field(5.0, ge=0.1, le=3600, description="time between two ticks")
     audit_seconds: float = Field(900.0, ge=1, description="time between two audits by beat")
     batch_rows: int = Field(
-        1_000_000, ge=1, description="most ledger rows that one rollup transaction counts"
+        2_000_000, ge=1, description="most ledger rows that one rollup transaction counts"
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 

@@ -1,7 +1,8 @@
 -- name: plan_for_hashing
 -- The planner cannot know how many buckets a batch has, and would sort it, which takes twice as
--- long as hashing. For this transaction only.
-SELECT set_config('enable_sort', 'off', true)
+-- long as hashing. Half a million buckets fit in the memory; a small batch takes none of it. For
+-- this transaction only.
+SELECT set_config('enable_sort', 'off', true), set_config('work_mem', '256MB', true)
 
 -- name: zone
 -- The zone whose days the daily table holds.
@@ -16,14 +17,14 @@ WITH delta AS MATERIALIZED (
     count(*) FILTER (WHERE adjusts_id IS NULL) AS requests,
     sum(CASE WHEN adjusts_id IS NOT NULL THEN unpriced
       WHEN cost_usd IS NULL THEN 1 ELSE 0 END) AS unpriced,
-    sum(input_tokens) AS input_tokens,
-    sum(output_tokens) AS output_tokens,
-    sum(cache_read_tokens) AS cache_read_tokens,
-    sum(cache_write_tokens) AS cache_write_tokens,
-    sum(cache_write_1h_tokens) AS cache_write_1h_tokens,
-    sum(reasoning_tokens) AS reasoning_tokens,
-    sum(audio_input_tokens) AS audio_input_tokens,
-    sum(audio_output_tokens) AS audio_output_tokens,
+    CAST(sum(input_tokens) AS bigint) AS input_tokens,
+    CAST(sum(output_tokens) AS bigint) AS output_tokens,
+    CAST(sum(cache_read_tokens) AS bigint) AS cache_read_tokens,
+    CAST(sum(cache_write_tokens) AS bigint) AS cache_write_tokens,
+    CAST(sum(cache_write_1h_tokens) AS bigint) AS cache_write_1h_tokens,
+    CAST(sum(reasoning_tokens) AS bigint) AS reasoning_tokens,
+    CAST(sum(audio_input_tokens) AS bigint) AS audio_input_tokens,
+    CAST(sum(audio_output_tokens) AS bigint) AS audio_output_tokens,
     coalesce(sum(cost_usd), 0) AS total_cost
   FROM cost_logs
   WHERE provider = :provider AND id >= :first_id AND id <= :last_id AND id > :fence AND (
