@@ -1,6 +1,5 @@
 """What must be there before a batch goes in: partitions, and ids of attributions and prices."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import Engine
@@ -8,11 +7,10 @@ from sqlalchemy.orm import Session
 
 from spend import attributions, partitions
 from spend.attributions import Mix
-from spend.capture.request import EPOCH, Request
+from spend.capture.request import EPOCH
 from spend.pricing import Origin
 from spend.pricing.versions import resolve
 
-_DAY = 86_400_000_000
 _CACHED_MIXES = 1 << 17
 
 
@@ -41,15 +39,14 @@ class Dimensions:
         self._days: set[int] = set()
         self._engine = engine
 
-    def prepare(self, requests: Sequence[Request]) -> None:
-        """Make sure that these requests can be staged and booked."""
-        mixes = {request.mix for request in requests}
+    def prepare(self, mixes: set[Mix], days: set[int]) -> None:
+        """Make sure that requests of these mixes and days (since 1970) can be staged and booked."""
         if len(self.attributions) + len(mixes) > _CACHED_MIXES:
             self.attributions.clear()
         if new := mixes - self.attributions.keys():
             with Session(self._engine) as session, session.begin():
                 self.attributions.update(attributions.resolve(session, new))
-        if days := {request.started_us // _DAY for request in requests} - self._days:
+        if new_days := days - self._days:
             with Session(self._engine) as session, session.begin():
-                partitions.ensure(session, (EPOCH + timedelta(days=day) for day in days))
-            self._days |= days
+                partitions.ensure(session, (EPOCH + timedelta(days=day) for day in new_days))
+            self._days |= new_days

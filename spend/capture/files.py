@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, cast
 
+from spend.capture.building import Source
 from spend.capture.csv_files import CsvSource
 from spend.capture.jsonl_files import JsonlSource
 from spend.capture.mapping import Columns
-from spend.capture.pipeline import Source
+from spend.capture.parquet_files import ParquetSource
 from spend.errors import BadInputError
 
 Format = Literal["csv", "jsonl", "parquet"]
@@ -63,9 +64,6 @@ def opened(
             elif kind == "jsonl":
                 source = JsonlSource(stream, maps, constants)
             else:
-                # pyarrow takes half a second to import, which no other format needs.
-                from spend.capture.parquet_files import ParquetSource  # noqa: PLC0415
-
                 source = ParquetSource(stream, maps, constants)
         except (OSError, EOFError) as error:
             raise unreadable(path, error) from error

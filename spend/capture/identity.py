@@ -4,6 +4,7 @@ All routes share this file: the same id that arrives by a file, by HTTP and from
 table is one request. Changing a hash would count every known request once more.
 """
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -22,9 +23,33 @@ _NANO = 1000  # pico-dollars: routes that carry cost as a float differ below a n
 
 def key_of_id(id_: str) -> bytes:
     """The 16 byte key of a request that has an id."""
+    return key_of_id_bytes(id_.encode())
+
+
+def key_of_id_bytes(id_: bytes) -> bytes:
+    """The key of a request whose id is these bytes in UTF-8."""
     found = _ID.copy()
-    found.update(id_.encode())
+    found.update(id_)
     return found.digest()
+
+
+def keys_of_ids(ids: Iterable[bytes]) -> list[bytes]:
+    """key_of_id_bytes() of many."""
+    return _each(_ID.copy, ids)
+
+
+def digests(lines: Iterable[bytes]) -> list[bytes]:
+    """digest_bytes() of many."""
+    return _each(_DIGEST.copy, lines)
+
+
+def _each(new: Callable[[], blake2b], lines: Iterable[bytes]) -> list[bytes]:
+    found = []
+    for line in lines:
+        hashed = new()
+        hashed.update(line)
+        found.append(hashed.digest())
+    return found
 
 
 def key_of_content(request: Request, occurrence: int) -> bytes:
@@ -34,15 +59,20 @@ def key_of_content(request: Request, occurrence: int) -> bytes:
 
 def content(request: Request) -> bytes:
     """16 bytes of all that a request says, its time to the microsecond included."""
-    id_, started, provider, model, usage, cost, status, trace, session, end_user, mix = request
-    del id_
+    _, started, provider, model, usage, cost, status, trace, session, end_user, mix = request
     # No text contains a NUL or is empty, so two different requests never make the same line.
     line = (
-        f"{started}\0{provider}\0{model}\0{counts(usage)}\0{'' if cost is None else cost}"
-        f"\0{status}\0{trace or ''}\0{session or ''}\0{end_user or ''}\0{_mix(mix)}"
+        f"{started}\0{counts(usage)}\0{provider}\0{model}\0{status}"
+        f"\0{'' if cost is None else cost}"
+        f"\0{trace or ''}\0{session or ''}\0{end_user or ''}\0{mix_hex(mix)}"
     )
+    return content_bytes(line.encode())
+
+
+def content_bytes(line: bytes) -> bytes:
+    """16 bytes of what content() puts together."""
     found = _CONTENT.copy()
-    found.update(line.encode())
+    found.update(line)
     return found.digest()
 
 
@@ -61,10 +91,20 @@ def digest(request: Request) -> int:
 
 def digest_of(says: str, cost_pico: int | None) -> int:
     """The digest of what digest() puts together."""
-    nano = "" if cost_pico is None else half_even(cost_pico, _NANO)
+    line = f"{says}\t{nano(cost_pico)}"
+    return _integer(digest_bytes(line.encode()), "little", signed=True)
+
+
+def digest_bytes(line: bytes) -> bytes:
+    """The digest as its 8 bytes, the lowest first."""
     found = _DIGEST.copy()
-    found.update(f"{says}\t{nano}".encode())
-    return _integer(found.digest(), "big", signed=True)
+    found.update(line)
+    return found.digest()
+
+
+def nano(cost_pico: int | None) -> str:
+    """A given cost in nano-dollars, the way it goes into a digest."""
+    return "" if cost_pico is None else str(half_even(cost_pico, _NANO))
 
 
 def counts(usage: Usage) -> str:
@@ -75,5 +115,6 @@ def counts(usage: Usage) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def _mix(mix: Mix) -> str:
+def mix_hex(mix: Mix) -> str:
+    """A combination of attribution fields, the way it goes into a content."""
     return mix.digest.hex

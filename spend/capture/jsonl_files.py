@@ -5,8 +5,8 @@ from decimal import Decimal
 from itertools import chain, islice
 from typing import Any
 
+from spend.capture.building import Numbered
 from spend.capture.mapping import Columns, plan
-from spend.capture.pipeline import Numbered
 from spend.capture.request import Rejected
 from spend.errors import BadInputError
 

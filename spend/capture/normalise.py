@@ -7,7 +7,9 @@ from typing import Any
 from models import ATTRIBUTION_FIELDS, STATUSES
 from spend.attributions import Mix
 from spend.capture import values
+from spend.capture.block import Block
 from spend.capture.fields import arrange
+from spend.capture.plain import Plain, Rules, read
 from spend.capture.request import Rejected, Request
 from spend.capture.times import TimeParser
 from spend.pricing import Usage
@@ -29,6 +31,11 @@ class Normaliser:
         self._counts = values.TokenCounts()
         self._heads: dict[tuple[object, object, object], tuple[str, str, str]] = {}
         self._mixes: dict[tuple[object, ...], Mix] = {}
+        self._rules = Rules(zone, self._time.latest, self._known_head, self._known_mix)
+
+    def block(self, block: Block) -> tuple[Plain | None, list[int]]:
+        """The plain rows of a block, and which of its rows are for row() to decide."""
+        return read(block, self._rules)
 
     def mapping(self, raw: Mapping[str, object]) -> Request:
         """A Request from a mapping of field names to values. Raises Rejected."""
@@ -108,6 +115,12 @@ class Normaliser:
             Request,
             (id_, started, head[0], head[1], usage, pico, head[2], trace, session, end_user, mix),
         )
+
+    def _known_head(self, found: tuple[object, object, object]) -> tuple[str, str, str]:
+        return self._heads.get(found) or self._head(*found)
+
+    def _known_mix(self, who: tuple[object, ...]) -> Mix:
+        return self._mixes.get(who) or self._mix(who)
 
     def _head(self, provider: object, model: object, status: object) -> tuple[str, str, str]:
         names = values.text("provider", provider), values.text("model", model)

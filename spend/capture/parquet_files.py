@@ -3,16 +3,22 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from spend.capture.block import Block, Column
+from spend.capture.building import Numbered
 from spend.capture.mapping import Columns, plan
-from spend.capture.pipeline import Numbered
 from spend.errors import BadInputError
 
 _ROWS = 8192
+# pyarrow has no types of its own.
+Batch = Any
+DataType = Any
 
 
 class ParquetSource:
@@ -28,37 +34,83 @@ class ParquetSource:
         except pa.ArrowException as error:
             raise BadInputError(f"The file is not Parquet: {error}") from error
         self.columns = plan(self._file.schema_arrow.names, maps, constants)
-        self._row: dict[str, object] = {}
-        self._names: list[str] = []
-        self._values: tuple[object, ...] = ()
+        self._number = 0
+        self._batch: Batch = None
+        self._place = 0
 
-    def __iter__(self) -> Iterator[Numbered]:
-        self._names = sorted({name for name in self.columns.sources if name is not None})
-        places = [None if n is None else self._names.index(n) for n in self.columns.sources]
-        parts = list(zip(places, self.columns.constants, strict=True))
-        number = 0
+    def __iter__(self) -> Iterator[Numbered | Block]:
+        names = sorted({name for name in self.columns.sources if name is not None})
+        places = [None if n is None else names.index(n) for n in self.columns.sources]
+        kinds = [self._file.schema_arrow.field(name).type for name in names]
+        as_texts = all(_is_plain(kind) for kind in kinds)
         try:
-            for batch in self._file.iter_batches(_ROWS, columns=self._names):
-                columns = [_values(batch.column(name)) for name in self._names]
-                for values in zip(*columns, strict=True):
-                    number += 1
-                    self._values = values
-                    yield number, [c if i is None else values[i] for i, c in parts]
+            for batch in self._file.iter_batches(_ROWS, columns=names):
+                columns = [batch.column(name) for name in names]
+                if as_texts:
+                    texts = [_texts(column) for column in columns]
+                    yield Block(
+                        rows=batch.num_rows,
+                        first_line=self._number + 1,
+                        columns=tuple(None if i is None else texts[i] for i in places),
+                        constants=self.columns.constants,
+                        raw=partial(_raw, batch),
+                    )
+                    self._number += batch.num_rows
+                else:
+                    yield from self._rows(batch, columns, places)
         except pa.ArrowException as error:
-            raise BadInputError(f"The file is damaged after row {number}: {error}") from error
+            raise BadInputError(f"The file is damaged after row {self._number}: {error}") from error
+
+    def _rows(
+        self, batch: Batch, columns: list[Column], places: list[int | None]
+    ) -> Iterator[Numbered]:
+        self._batch, begin = batch, self._number
+        parts = list(zip(places, self.columns.constants, strict=True))
+        for values in zip(*(_values(column) for column in columns), strict=True):
+            self._number += 1
+            self._place = self._number - begin - 1
+            yield self._number, [c if i is None else values[i] for i, c in parts]
 
     def raw(self) -> str:
-        return json.dumps(dict(zip(self._names, self._values, strict=True)), default=str)
+        return _raw(self._batch, self._place)
 
 
-def _values(column: Any) -> list[object]:  # noqa: ANN401 - pyarrow has no types
+def _raw(batch: Batch, index: int) -> str:
+    (row,) = batch.slice(index, 1).to_pylist()
+    return json.dumps(row, default=str)
+
+
+def _is_plain(kind: DataType) -> bool:
+    """True for a type whose values have one text, the one that a table as text would hold."""
+    return any(
+        test(kind)
+        for test in (
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_integer,
+            pa.types.is_float64,
+            pa.types.is_timestamp,
+            pa.types.is_null,
+        )
+    )
+
+
+def _texts(column: Column) -> Column:
     kind = column.type
     if pa.types.is_timestamp(kind):
-        # Truncates nanoseconds, as texts are truncated; unsafe is pyarrow's word for that.
-        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
+        # By way of whole microseconds: nanoseconds are cut off, and Arrow takes thirty times as
+        # long to write an aware time.
+        micro = column.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64())
+        texts = micro.cast(pa.timestamp("us")).cast(pa.string())
         if kind.tz is not None:
-            # Already microseconds of UTC: no need to make a datetime of each.
-            column = column.cast(pa.int64())
+            texts = pc.binary_join_element_wise(texts, "Z", "")
+        return texts.fill_null("")
+    return column.cast(pa.string()).fill_null("")
+
+
+def _values(column: Column) -> list[object]:
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
     found: list[object] = column.to_pylist()
     return found
 

@@ -7,22 +7,21 @@ used by a thread of its own, for the batches. psycopg2 waits without the interpr
 import gc
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import tzinfo
-from itertools import islice
-from typing import Protocol
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from spend.capture.building import Builder, Numbered, RejectsSink, Source
 from spend.capture.dimensions import Dimensions
 from spend.capture.fields import arrange
 from spend.capture.normalise import Normaliser
-from spend.capture.request import Rejected, Request
-from spend.capture.staging import Stager
+from spend.capture.request import Rejected
+from spend.capture.staging import Batch, Stager
 from spend.capture.store import Store, StoreResult
 from spend.capture.summary import ImportSummary
 from spend.errors import UnavailableError
@@ -31,61 +30,6 @@ from spend.pricing import PriceBook, overrides
 BATCH_ROWS = 25_000
 
 OnProgress = Callable[[ImportSummary], None]
-# What a source gives for each row: its line, and its values in the order of FIELDS or a verdict.
-Numbered = tuple[int, Sequence[object] | Rejected]
-
-
-class Source(Protocol):
-    """Where rows come from."""
-
-    def __iter__(self) -> Iterator[Numbered]: ...
-
-    def raw(self) -> str:
-        """The row that was given last, as it was read."""
-        ...
-
-
-class RejectsSink(Protocol):
-    """Where rows go that are not booked."""
-
-    def add(self, line: int, reason: str, raw: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Rows of a source that can be booked, the line of each, and how many others there were."""
-
-    lines: list[int]
-    requests: list[Request]
-    rejected: int
-
-    @property
-    def read(self) -> int:
-        return len(self.lines) + self.rejected
-
-
-def normalised(
-    rows: Iterable[Numbered],
-    normaliser: Normaliser,
-    raw: Callable[[], str],
-    rejects: RejectsSink | None,
-) -> Chunk:
-    """Bring rows to one form; those that cannot be go to `rejects`."""
-    lines: list[int] = []
-    requests: list[Request] = []
-    rejected = 0
-    request_of = normaliser.row
-    for line, row in rows:
-        try:
-            if isinstance(row, Rejected):
-                raise row
-            requests.append(request_of(row))
-            lines.append(line)
-        except Rejected as verdict:
-            rejected += 1
-            if rejects:
-                rejects.add(line, str(verdict), raw())
-    return Chunk(lines, requests, rejected)
 
 
 def import_source(
@@ -102,35 +46,25 @@ def import_source(
     Stopped at any moment, everything of a batch is in or nothing, and the same import again
     books what is missing. Raises UnavailableError when Postgres does not take a batch.
     """
+    with Session(engine) as session:
+        book = PriceBook(overrides.load(session))
+    dimensions = Dimensions(engine)
+    stager = Stager(book, dimensions.attributions, dimensions.versions)
+    builder = Builder(source, Normaliser(zone), stager, dimensions.prepare, rejects)
     with (
         engine.connect() as connection,
         ThreadPoolExecutor(1, "spendbeat-store") as executor,
         _little_collecting(),
     ):
-        running = _Import(engine, connection, executor, rejects)
-        normaliser = Normaliser(zone)
-        rows = iter(source)
-        while running.read(islice(rows, batch_rows), normaliser, source.raw):
+        booking = _Booking(executor, Store(connection), builder, rejects)
+        while (batch := builder.batch(batch_rows)) is not None:
+            booking.book(batch)
             if on_progress:
-                on_progress(running.summary)
-        running.settle()
+                on_progress(booking.summary)
+        booking.settle()
     if on_progress:
-        on_progress(running.summary)
-    return running.summary
-
-
-@contextmanager
-def _little_collecting() -> Iterator[None]:
-    """Look for reference cycles a hundred times less often: rows have none, and are many.
-
-    With the default threshold a third of an import's time went there.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(before[0] * 100, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
+        on_progress(booking.summary)
+    return booking.summary
 
 
 def import_requests(
@@ -153,6 +87,20 @@ def import_requests(
     )
 
 
+@contextmanager
+def _little_collecting() -> Iterator[None]:
+    """Look for reference cycles a hundred times less often: rows have none, and are many.
+
+    With the default threshold a third of an import's time went there.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(before[0] * 100, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 class _Mappings:
     """A source of mappings; the first is line 1."""
 
@@ -172,68 +120,48 @@ class _Mappings:
         return json.dumps(dict(self._last), default=str)
 
 
-class _Import:
-    """One import on its way: at most one batch is being booked while the next is made."""
+class _Booking:
+    """Hands batches over: at most one is being booked while the next is built."""
 
     def __init__(
         self,
-        engine: Engine,
-        connection: Connection,
         executor: ThreadPoolExecutor,
+        store: Store,
+        builder: Builder,
         rejects: RejectsSink | None,
     ) -> None:
-        with Session(engine) as session:
-            self._stager = Stager(PriceBook(overrides.load(session)))
-        self._dimensions = Dimensions(engine)
-        self._store = Store(connection)
         self._executor = executor
+        self._store = store
+        self._builder = builder
         self._rejects = rejects
-        self._booking: Future[StoreResult] | None = None
-        self._chunk = Chunk([], [], 0)
+        self._waiting: Future[StoreResult] | None = None
         self._began = time.monotonic()
         self.summary = ImportSummary()
 
-    def read(
-        self, rows: Iterable[Numbered], normaliser: Normaliser, raw: Callable[[], str]
-    ) -> bool:
-        """Read a batch, and hand it over when the one before is booked; False at the end."""
-        chunk = normalised(rows, normaliser, raw, self._rejects)
-        self._count(chunk.read, chunk.rejected)
-        if chunk.requests:
-            self._dimensions.prepare(chunk.requests)
-            batch = self._stager.stage(
-                chunk.requests, self._dimensions.attributions, self._dimensions.versions
-            )
-            self.settle()
-            self._booking = self._executor.submit(self._store, batch)
-            self._chunk = chunk
-        return bool(chunk.read)
+    def book(self, batch: Batch) -> None:
+        """Begin to book a batch when the one before is in."""
+        self.settle()
+        self._waiting = self._executor.submit(self._store, batch)
 
     def settle(self) -> None:
         """Wait for the batch that is being booked."""
-        if self._booking is None:
-            return
-        try:
-            result = self._booking.result()
-        except UnavailableError as error:
-            raise UnavailableError(
-                f"{error}\n{self.summary.imported:,} rows were booked before that. Run the same"
-                " import again to book the rest; nothing is booked twice."
-            ) from error
-        finally:
-            self._booking = None
-        self.summary = self.summary.stored(result)
-        if self._rejects:
-            for conflict in result.conflicts:
-                line = self._chunk.lines[conflict.index]
-                request = self._chunk.requests[conflict.index]
-                self._rejects.add(line, conflict.reason, request.as_json())
-        self._count(0, 0)
-
-    def _count(self, read: int, rejected: int) -> None:
+        result = StoreResult(0, 0, [], 0)
+        if self._waiting is not None:
+            try:
+                result = self._waiting.result()
+            except UnavailableError as error:
+                raise UnavailableError(
+                    f"{error}\n{self.summary.imported:,} rows were booked before that. Run the"
+                    " same import again to book the rest; nothing is booked twice."
+                ) from error
+            finally:
+                self._waiting = None
         self.summary = replace(
-            self.summary,
-            read=self.summary.read + read,
-            rejected=self.summary.rejected + rejected,
+            self.summary.stored(result),
+            read=self._builder.read,
+            rejected=self._builder.rejected,
             seconds=time.monotonic() - self._began,
         )
+        if self._rejects:
+            for conflict in result.conflicts:
+                self._rejects.add(conflict.line, conflict.reason, conflict.raw)

@@ -1,20 +1,44 @@
 """From a batch to the ledger: one transaction, which books each request once or not at all."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import psycopg2
+import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg2 import errors
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from spend.capture.staging import KEYS, LEDGER, OTHER_CONTENT, OTHER_TIME, Batch, Conflict
+from models import TOKEN_CLASSES
+from spend.capture.block import Column
+from spend.capture.staging import OTHER_CONTENT, OTHER_TIME, Batch, Conflict
 from spend.errors import UnavailableError
 from spend.sql import query
 
 _CHUNK = 1 << 18
+
+
+_COLUMNS = (
+    "id",
+    "started_at",
+    "attribution_id",
+    "price_version_id",
+    "cost_usd",
+    *TOKEN_CLASSES,
+    "provider",
+    "model",
+    "status",
+    "request_id",
+    "trace_id",
+    "session_id",
+    "end_user",
+)
+# NULL is nothing at all between two tabs, since no text of a request is empty.
+LEDGER = f"COPY cost_logs ({', '.join(_COLUMNS)}) FROM STDIN WITH (NULL '')"
+KEYS = "COPY staged_keys (line, digest, started_at, key) FROM STDIN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +47,7 @@ class StoreResult:
 
     imported: int
     known: int
-    conflicts: tuple[Conflict, ...]
+    conflicts: list[Conflict]
     unpriced: int
 
 
@@ -41,7 +65,7 @@ class Store:
 
     def __call__(self, batch: Batch) -> StoreResult:
         """Book a batch in one transaction. Raises UnavailableError; then nothing of it is in."""
-        if not batch.rows:
+        if not len(batch):
             return StoreResult(0, batch.known, batch.conflicts, 0)
         try:
             with self._connection.begin():
@@ -49,34 +73,41 @@ class Store:
         except (psycopg2.Error, DBAPIError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise _explained(cause) from error
-        self._expect_known = result.imported < len(batch.rows)
+        self._expect_known = result.imported < len(batch)
         return result
 
     def _book(self, batch: Batch) -> StoreResult:
         connection = self._connection
+        rows = len(batch)
         # A batch is sorted and joined with itself; it shall not need the disk for that.
         connection.execute(text("SET LOCAL work_mem = '64MB'"))
         connection.execute(query("capture", "lock_ledger"))
         connection.execute(query("capture", "create_staging"))
-        self._copy(KEYS, batch.keys)
+        self._copy(KEYS, _numbered(range(rows), batch.keys))
         claim = self._claim()
-        claimed, lines, ids = claim.claimed, claim.lines, claim.ids
-        if claimed == len(batch.rows) and lines is None:
-            self._copy(
-                LEDGER, [f"{id_}\t{row}" for id_, row in enumerate(batch.rows, claim.first_id)]
-            )
-            return StoreResult(claimed, batch.known, batch.conflicts, len(batch.unpriced))
-        booked = list(zip(lines or (), ids or (), strict=True))
-        self._copy(LEDGER, [f"{id_}\t{batch.rows[line]}" for line, id_ in booked])
-        conflicts = list(batch.conflicts)
-        if claimed < len(batch.rows):
-            conflicts += (
-                Conflict(batch.indexes[line], OTHER_CONTENT if content else OTHER_TIME)
-                for line, content in connection.execute(query("capture", "conflicts"))
-            )
-        passed = len(batch.rows) - claimed - (len(conflicts) - len(batch.conflicts))
-        unpriced = len(set(batch.unpriced).intersection(lines or ()))
-        return StoreResult(claimed, batch.known + passed, tuple(conflicts), unpriced)
+        if claim.claimed == rows and claim.lines is None:
+            first = claim.first_id
+            self._copy(LEDGER, _numbered(range(first, first + rows), batch.rows))
+            return StoreResult(rows, batch.known, batch.conflicts, len(batch.unpriced))
+        places = claim.lines or []
+        rows_in = pa.concat_arrays(batch.rows).take(pa.array(places, pa.int32()))
+        self._copy(LEDGER, _numbered(claim.ids or [], [rows_in]))
+        conflicts = self._conflicts(batch) if claim.claimed < rows else []
+        return StoreResult(
+            claim.claimed,
+            batch.known + rows - claim.claimed - len(conflicts),
+            batch.conflicts + conflicts,
+            len(set(batch.unpriced).intersection(places)),
+        )
+
+    def _conflicts(self, batch: Batch) -> list[Conflict]:
+        found = self._connection.execute(query("capture", "conflicts")).all()
+        places = pa.array([line for line, _ in found], pa.int32())
+        said = pa.concat_arrays(batch.rows).take(places).to_pylist()
+        return [
+            Conflict(batch.lines[line], OTHER_CONTENT if content else OTHER_TIME, _described(row))
+            for (line, content), row in zip(found, said, strict=True)
+        ]
 
     def _claim(self) -> Row[Any]:
         if not self._expect_known:
@@ -88,11 +119,28 @@ class Store:
                     raise
         return self._connection.execute(query("capture", "claim_unknown")).one()
 
-    def _copy(self, statement: str, lines: Sequence[str]) -> None:
+    def _copy(self, statement: str, lines: Column) -> None:
         driver = self._connection.connection.driver_connection
         assert driver is not None  # noqa: S101 - a connection that is open has one
         with driver.cursor() as cursor:
-            cursor.copy_expert(statement, BytesIO("\n".join(lines).encode()), size=_CHUNK)
+            cursor.copy_expert(statement, pa.BufferReader(lines), size=_CHUNK)
+
+
+def _numbered(numbers: Sequence[int], lines: list[Column]) -> Column:
+    """Lines of COPY, each with its number before it, as one buffer."""
+    texts = pc.cast(pa.array(numbers, pa.int64()), pa.string())
+    joined = pc.binary_join_element_wise(texts, pa.concat_arrays(lines), "\t")
+    ended = pc.binary_join_element_wise(joined, "", "\n")
+    if not len(ended):
+        return pa.py_buffer(b"")
+    offsets = pa.Array.from_buffers(pa.int32(), len(ended) + 1, [None, ended.buffers()[1]])
+    return ended.buffers()[2].slice(0, offsets[-1].as_py())
+
+
+def _described(row: str) -> str:
+    """A line of COPY for people: its columns with their names, without those that say nothing."""
+    said = zip(_COLUMNS[1:], row.split("\t"), strict=False)
+    return json.dumps({name: value for name, value in said if value not in {"", "0"}})
 
 
 def _explained(cause: BaseException | None) -> UnavailableError:

@@ -31,7 +31,7 @@ class TimeParser:
     def __init__(self, zone: tzinfo | None = None, *, now: datetime | None = None) -> None:
         self._zone = zone
         self._naive_is_utc = zone is UTC or str(zone) == "UTC"
-        self._latest = _since_epoch((now or datetime.now(UTC)) + AHEAD)
+        self.latest = _since_epoch((now or datetime.now(UTC)) + AHEAD)
 
     def __call__(self, value: object) -> int:
         """Microseconds since 1970 UTC. Raises Rejected."""
@@ -50,7 +50,7 @@ class TimeParser:
                 moment = self._other(value)
         except ValueError:
             moment = self._other(value)
-        if EARLIEST <= moment <= self._latest:
+        if EARLIEST <= moment <= self.latest:
             return moment
         raise Rejected(_out_of_range(moment))
 

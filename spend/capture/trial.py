@@ -2,28 +2,19 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import tzinfo
-from itertools import islice
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from spend.attributions import Mix
+from spend.capture.building import Builder, RejectsSink, Source
 from spend.capture.normalise import Normaliser
-from spend.capture.pipeline import (
-    BATCH_ROWS,
-    Numbered,
-    OnProgress,
-    RejectsSink,
-    Source,
-    normalised,
-)
+from spend.capture.pipeline import BATCH_ROWS, OnProgress
 from spend.capture.staging import Stager
 from spend.capture.store import StoreResult
 from spend.capture.summary import ImportSummary
-from spend.pricing import Origin, PriceBook, overrides
+from spend.pricing import PriceBook, overrides
 
 
 def try_source(
@@ -40,25 +31,19 @@ def try_source(
     `imported` counts what an import would book if none of it were known.
     """
     with Session(engine) as session:
-        stager = Stager(PriceBook(overrides.load(session)))
-    attributions: dict[Mix, int] = defaultdict(int)
-    versions: dict[Origin, int] = defaultdict(int)
-    normaliser = Normaliser(zone)
-    rows: Iterator[Numbered] = iter(source)
+        book = PriceBook(overrides.load(session))
+    stager = Stager(book, defaultdict(int), defaultdict(int))
+    builder = Builder(source, Normaliser(zone), stager, lambda _mixes, _days: None, rejects)
     summary = ImportSummary()
     began = time.monotonic()
-    while True:
-        chunk = normalised(islice(rows, batch_rows), normaliser, source.raw, rejects)
-        if not chunk.read:
-            return summary
-        batch = stager.stage(chunk.requests, attributions, versions)
-        attributions.clear()
-        booked = StoreResult(len(batch.rows), batch.known, batch.conflicts, len(batch.unpriced))
+    while (batch := builder.batch(batch_rows)) is not None:
+        booked = StoreResult(len(batch), batch.known, batch.conflicts, len(batch.unpriced))
         summary = replace(
             summary.stored(booked),
-            read=summary.read + chunk.read,
-            rejected=summary.rejected + chunk.rejected,
+            read=builder.read,
+            rejected=builder.rejected,
             seconds=time.monotonic() - began,
         )
         if on_progress:
             on_progress(summary)
+    return summary

@@ -1,10 +1,23 @@
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from spend.pricing import library, tariff
 from spend.pricing.origin import FAILED, GIVEN, UNPRICED, Origin
 from spend.pricing.overrides import Override
 from spend.pricing.tariff import Tariff
 from spend.pricing.usage import Usage
+
+
+class Simple(NamedTuple):
+    """Pico-dollars per token of the first six of models.TOKEN_CLASSES, and per request.
+
+    Good for prompts of at most `longest` tokens and no audio.
+    """
+
+    weights: tuple[int, ...]
+    request: int
+    longest: int
+    origin: Origin
 
 
 class PriceBook:
@@ -25,6 +38,15 @@ class PriceBook:
             found = tariff.build(provider, model, self._overrides, known)
             self._tariffs[provider, model] = found
         return found
+
+    def simple(self, provider: str, model: str, begin: int, end: int) -> Simple | None:
+        """How a model's usual requests are priced, if it has one price from begin to end."""
+        segment = self.tariff(provider, model).at(begin)
+        price = segment.daily.prices[0]
+        if end >= segment.end or len(segment.daily.prices) > 1 or price is None:
+            return None
+        usual = price.usual()
+        return None if usual is None else Simple(*usual, segment.origin)
 
     def price(
         self,

@@ -104,6 +104,16 @@ class Price:
             return total
         return half_even(total, self._divisor)
 
+    def usual(self) -> tuple[tuple[int, ...], int, int] | None:
+        """Pico-dollars per token and per request of the first tier, and its longest prompt.
+
+        None where they are no whole numbers, or where input or output have no price.
+        """
+        first = self._first
+        if self._divisor != 1 or not (first.input_known and first.output_known):
+            return None
+        return first[:6], first.request, self._threshold
+
     def _tier(self, tokens: int) -> _Weights:
         for above, weights in self._later:
             if tokens > above:
