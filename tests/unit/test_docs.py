@@ -4,9 +4,13 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
+from prometheus_client import CollectorRegistry
 from pydantic_core import PydanticUndefined
 
+from worker import metrics
+from worker.cli.root import cli
 from worker.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +20,8 @@ DOCUMENTS = sorted(
 ADRS = [path for path in DOCUMENTS if path.parent.name == "adr"]
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 TEST = re.compile(r"\btest_[a-z0-9_]+\b")
+CODE = re.compile(r"```.*?```|`[^`]+`", re.DOTALL)
+COMMAND = re.compile(r"\bspendbeat\s+([a-z][a-z-]+)(?:\s+([a-z][a-z-]+))?")
 ROW = re.compile(r"^\| `([^`]+)` \| (?:`([^`]*)`|\([^)]*\)) \|", re.MULTILINE)
 
 
@@ -60,6 +66,28 @@ def test_what_a_document_names_is_there(document: Path) -> None:
         name for path in tests for name in TEST.findall(path.read_text(encoding="utf-8"))
     }
     assert set(TEST.findall(source)) - known == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_command_that_a_document_shows_exists(document: Path) -> None:
+    code = " ; ".join(CODE.findall(document.read_text(encoding="utf-8")))
+    context = click.Context(cli)
+    for name, following in COMMAND.findall(code):
+        command = cli.get_command(context, name)
+        assert command is not None, name
+        if isinstance(command, click.Group) and following:
+            assert following in command.commands, f"{name} {following}"
+
+
+def test_every_metric_to_watch_is_exported() -> None:
+    watched = read("docs/operations.md").partition("## What to watch")[2].partition("\n## ")[0]
+    figures = {f.name for f in vars(metrics).values() if isinstance(f, metrics.Figure)}
+    counters = {f"celery_task_{name.removeprefix('task-')}_total" for name in counted()}
+    assert set(re.findall(r"`((?:spendbeat|celery)_\w+)`", watched)) <= figures | counters
+
+
+def counted() -> list[str]:
+    return list(metrics.EventMetrics(CollectorRegistry()).counters)
 
 
 @pytest.mark.parametrize("adr", ADRS, ids=name_of)
