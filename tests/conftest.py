@@ -5,6 +5,8 @@ databases and roles.
 """
 
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,18 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from worker import database as databases
 from worker import schema
 from worker.settings import settings
+
+# A root for temporary folders of this run alone: pytest closes the shared one to others whenever
+# a run begins, and a server that runs as nobody in another run would lose its data.
+_TEMPORARY = tempfile.mkdtemp(prefix="spendbeat-tests-")
+Path(_TEMPORARY).chmod(0o711)
+os.environ["PYTEST_DEBUG_TEMPROOT"] = _TEMPORARY
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Leave the folders behind only where there is something to look at."""
+    if exitstatus == 0:
+        shutil.rmtree(_TEMPORARY, ignore_errors=True)
 
 
 def _admin(server: str) -> Engine:
