@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spend.attributions import Mix
+from spend.attributions import NOBODY, Mix
 from spend.capture.block import Block, Column
 from spend.capture.fields import FIELDS
 from spend.capture.request import Rejected, Request
@@ -29,6 +29,7 @@ WHO = range(17, len(FIELDS))
 _CODES = 1 << 62
 _DAY = 86_400_000_000
 Head = tuple[str, str, str]  # provider, model, status
+_NO_HEAD: Head = ("-", "-", "success")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _read(block: Block, rules: Rules) -> tuple[Plain | None, list[int]]:
     )
     head = _groups([block.column(field) for field in (PROVIDER, MODEL, STATUS)])
     mix = _groups([block.column(field) for field in WHO])
-    checks += [_settled(head, rules.head), _settled(mix, rules.mix)]
+    checks += [_settled(head, rules.head, _NO_HEAD), _settled(mix, rules.mix, NOBODY)]
     given = _given(block, checks)
     checks = [check for check in checks if check is not None]
     good = reduce(pc.and_, checks)
@@ -230,13 +231,17 @@ def _groups(columns: Sequence[Column]) -> Groups:
     return Groups(found.indices, values)
 
 
-def _settled(groups: Groups, settle: Callable[[Any], Any]) -> Column:
-    """Bring each value to its one form; answers where rows have one that can be."""
+def _settled(groups: Groups, settle: Callable[[Any], Any], otherwise: Any) -> Column:  # noqa: ANN401 - of either kind
+    """Bring each value to its one form; answers where rows have one that can be.
+
+    Values that cannot be become `otherwise`: their rows are not plain, so nobody has them.
+    """
     good = []
     for number, value in enumerate(groups.values):
         try:
             groups.values[number] = settle(value)
             good.append(True)
         except Rejected:
+            groups.values[number] = otherwise
             good.append(False)
     return None if all(good) else pa.array(good).take(groups.codes)

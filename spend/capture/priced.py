@@ -9,6 +9,7 @@ from spend.capture.block import Column
 from spend.capture.plain import Plain
 from spend.capture.request import Request
 from spend.pricing import Origin, PriceBook
+from spend.pricing.rates import USUAL
 
 _AUDIO = (6, 7)
 
@@ -36,6 +37,7 @@ def price(plain: Plain, book: PriceBook, versions: Mapping[Origin, int]) -> tupl
     alike = pc.and_(
         alike, pc.less_equal(usage[0], _take([s.longest if s else 0 for s in simple], codes))
     )
+    alike = pc.and_(alike, pc.less_equal(usage[1], USUAL))
     for place in _AUDIO:
         if plain.usage[place] is not None:
             alike = pc.and_(alike, pc.equal(usage[place], 0))

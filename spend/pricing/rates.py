@@ -60,6 +60,10 @@ class _Weights(NamedTuple):
     output_known: bool
 
 
+USUAL = 10**9  # tokens
+_USUAL_WEIGHT = 10**9  # pico-dollars per token: a thousand dollars per million
+
+
 class Price:
     """What any usage costs while this price is valid.
 
@@ -107,12 +111,15 @@ class Price:
     def usual(self) -> tuple[tuple[int, ...], int, int] | None:
         """Pico-dollars per token and per request of the first tier, and its longest prompt.
 
-        None where they are no whole numbers, or where input or output have no price.
+        None where they are no whole numbers of a usual size, or where input or output have no
+        price. Six products of what is left fit 64 bits up to USUAL tokens each.
         """
         first = self._first
         if self._divisor != 1 or not (first.input_known and first.output_known):
             return None
-        return first[:6], first.request, self._threshold
+        if max(map(abs, first[:6])) > _USUAL_WEIGHT or first.request > _USUAL_WEIGHT**2:
+            return None
+        return first[:6], first.request, min(self._threshold, USUAL)
 
     def _tier(self, tokens: int) -> _Weights:
         for above, weights in self._later:
