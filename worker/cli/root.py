@@ -2,7 +2,7 @@ import sys
 from importlib import import_module
 
 import click
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from spend.errors import SpendbeatError
 
@@ -23,6 +23,8 @@ _COMMANDS = {
     "up": "worker.cli.up",
     "verify": "worker.cli.verify",
 }
+# Postgres' codes for a table, column or function that is not there.
+_NOT_MIGRATED = {"42P01", "42703", "42883"}
 
 
 class _Lazy(click.Group):
@@ -64,4 +66,10 @@ def main() -> None:
         from worker.database import unreachable  # noqa: PLC0415 - reads the settings
 
         click.echo(f"Error: {unreachable(error)}", err=True)
+        sys.exit(1)
+    except ProgrammingError as error:
+        if getattr(error.orig, "pgcode", None) not in _NOT_MIGRATED:
+            raise
+        click.echo("Error: This database has no ledger yet, or one of an older version.", err=True)
+        click.echo("Run 'spendbeat migrate'.", err=True)
         sys.exit(1)
