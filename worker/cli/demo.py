@@ -182,7 +182,8 @@ def _import(rows: int, seed: int) -> None:
         )
     click.echo(
         f"{yesterday}: {summary.imported:,} requests imported, {summary.known:,} already known,"
-        f" {summary.conflicts:,} conflicts, {summary.rejected:,} rejected, {summary.unpriced:,} unpriced ({summary.seconds:.1f} s)"
+        f" {summary.conflicts:,} conflicts, {summary.rejected:,} rejected,"
+        f" {summary.unpriced:,} unpriced ({summary.seconds:.1f} s)"
     )
 
 
