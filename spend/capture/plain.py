@@ -27,6 +27,8 @@ TOKENS = range(4, 12)
 COST, STATUS, TRACE, SESSION, END_USER = range(12, 17)
 WHO = range(17, len(FIELDS))
 _CODES = 1 << 62
+_DIGITS = 18
+_ISO = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?$"
 _DAY = 86_400_000_000
 Head = tuple[str, str, str]  # provider, model, status
 _NO_HEAD: Head = ("-", "-", "success")
@@ -102,8 +104,9 @@ def read(block: Block, rules: Rules) -> tuple[Plain | None, list[int]]:
 
 
 def _read(block: Block, rules: Rules) -> tuple[Plain | None, list[int]]:
-    started = _microseconds(block.column(TIME), rules.zone)
-    checks = [pc.and_(pc.greater_equal(started, EARLIEST), pc.less_equal(started, rules.latest))]
+    checks: list[Column] = []
+    started = _started(block, rules.zone, checks)
+    checks += [pc.and_(pc.greater_equal(started, EARLIEST), pc.less_equal(started, rules.latest))]
     usage = [_counts(block, field, checks) for field in TOKENS]
     checks += _parts(usage)
     texts = [block.column(field) for field in (ID, TRACE, SESSION, END_USER)]
@@ -142,8 +145,22 @@ def _read(block: Block, rules: Rules) -> tuple[Plain | None, list[int]]:
     return plain, odd
 
 
+def _started(block: Block, zone: tzinfo | None, checks: list[Column]) -> Column:
+    """Microseconds since 1970 of ISO 8601 texts, of the kind of the first row that is one."""
+    texts = block.column(TIME)
+    try:
+        return _microseconds(texts, zone)
+    except pa.ArrowInvalid:
+        # Looked for only now, since finding them takes ten times as long as reading them all.
+        iso = pc.match_substring_regex(texts, _ISO)
+        example = texts.filter(iso).slice(0, 1)
+        if not len(example):
+            raise
+        checks.append(iso)
+        return _microseconds(pc.if_else(iso, texts, example[0]), zone)
+
+
 def _microseconds(texts: Column, zone: tzinfo | None) -> Column:
-    """Microseconds since 1970; ArrowInvalid unless all texts are ISO 8601 of one kind."""
     first = texts[0].as_py()
     if first[10:].rstrip("0123456789.:")[-1:] in {"Z", "+", "-"}:
         found = pc.cast(texts, pa.timestamp("ns", "UTC"))
@@ -160,7 +177,8 @@ def _counts(block: Block, field: int, checks: list[Column]) -> Column:
         return None
     texts = block.column(field)
     empty = pc.equal(texts, "")
-    digits = pc.ascii_is_decimal(texts)
+    # No more digits than 64 bits hold for sure.
+    digits = pc.and_(pc.ascii_is_decimal(texts), pc.less_equal(pc.binary_length(texts), _DIGITS))
     checks.append(pc.or_(empty, digits))
     counts = pc.cast(pc.if_else(digits, texts, "0"), pa.int64())
     checks.append(pc.less(counts, MAX_TOKENS))
