@@ -20,7 +20,7 @@ from worker.settings import settings
 
 # A server for a machine with some gigabytes to spare; a ledger of ten million rows fits in memory
 # for all contenders alike.
-TUNING = {"shared_buffers": "4GB", "max_wal_size": "8GB", "maintenance_work_mem": "512MB"}
+TUNING = {"shared_buffers": "8GB", "max_wal_size": "8GB", "maintenance_work_mem": "512MB"}
 
 FIRST_DAY = "2026-10-01 00:00:00+00"
 # The shape of the published case: 5 providers, 25 models, 30 days.
