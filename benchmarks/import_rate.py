@@ -1,33 +1,30 @@
 """How fast an import is beside COPY of the same rows.
 
-Measures, each in a database of its own on the server that DATABASE_URL names:
+Measures, each in a database of its own (on the server that DATABASE_URL names, if any):
 
 - import: a CSV file of made-up traffic, read, checked, priced, identified and booked;
 - copy: the rows that this made, as text, with COPY into the same two tables (cost_logs and
   request_keys) with the same indexes, one transaction, nothing else done;
 - bare: COPY of the ledger rows alone into a plain table without indexes.
 
-    python benchmarks/import_rate.py --rows 1000000
+    ./run bench import_rate --rows 1000000
 """
 
 import argparse
-import os
-import statistics
+import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, text
 
+from benchmarks.stack import database, median, server, show
 from spend.capture import import_source
 from spend.capture.files import opened
 from spend.generate import requests
-from worker import schema
 from worker.cli.generate import write_csv
 from worker.database import make_engine
 
@@ -39,31 +36,6 @@ LEDGER = (
     " trace_id, session_id, end_user"
 )
 KEYS = "row_id, digest, started_at, key"
-
-
-@contextmanager
-def database(server: str) -> Iterator[str]:
-    """The URL of a migrated database of our own, dropped afterwards."""
-    name = f"spendbeat_bench_{uuid.uuid4().hex[:8]}"
-    admin = create_engine(
-        make_url(server).set(drivername="postgresql+psycopg2"), isolation_level="AUTOCOMMIT"
-    )
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(server).set(drivername="postgresql+psycopg2", database=name)
-    try:
-        engine = make_engine(url.render_as_string(hide_password=False), None)
-        with engine.connect() as connection:
-            schema.upgrade(connection)
-        with engine.begin() as connection:
-            # Beside the measurement, not in it.
-            connection.execute(text("SELECT spendbeat_ensure_month('2026-11-15Z')"))
-        engine.dispose()
-        yield url.render_as_string(hide_password=False)
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
 
 
 def copy(engine: Engine, statement: str, path: Path, mode: str) -> float:
@@ -106,7 +78,7 @@ def measure_copy(url: str, folder: Path) -> tuple[float, float]:
     return both, bare
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -114,34 +86,41 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--batch", type=int, default=25_000, help="rows per transaction")
     parser.add_argument("--rounds", type=int, default=3, help="the median counts")
-    parser.add_argument("--server", default=os.environ.get("DATABASE_URL"))
     options = parser.parse_args(argv)
-    if not options.server:
-        parser.error("name a Postgres server with --server or DATABASE_URL")
     times: dict[str, list[float]] = {"import": [], "copy": [], "bare": []}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, server() as server_url:
         folder = Path(name)
         source = folder / "requests.csv"
         with source.open("wb") as file:
             write_csv(file, requests(options.rows, options.seed, DAY))
         for _ in range(options.rounds):
-            with database(options.server) as url:
+            with database(server_url) as url:
                 times["import"].append(measure_import(url, source, options.batch, folder))
-            with database(options.server) as url:
+            with database(server_url) as url:
                 both, bare = measure_copy(url, folder)
             times["copy"].append(both)
             times["bare"].append(bare)
-    median = {name: statistics.median(found) for name, found in times.items()}
-    print(f"{options.rows:,} rows, median of {options.rounds}")
-    print(f"{'':28}{'seconds':>9}{'rows/s':>12}{'of copy':>9}")
-    for name, what in (
-        ("import", "import, end to end"),
-        ("copy", "COPY, same two tables"),
-        ("bare", "COPY, one plain table"),
-    ):
-        rate, share = options.rows / median[name], median["copy"] / median[name]
-        print(f"{what:28}{median[name]:9.2f}{rate:12,.0f}{share:9.2f}")
+    copied = median(times["copy"])
+    show(
+        f"{options.rows:,} rows, median of {options.rounds}",
+        ["way", "seconds", "rows/s", "of copy"],
+        [
+            (
+                what,
+                f"{median(s):.2f}",
+                f"{options.rows / median(s):,.0f}",
+                f"{copied / median(s):.2f}",
+            )
+            for what, s in (
+                ("import, end to end", times["import"]),
+                ("COPY, same two tables", times["copy"]),
+                ("COPY, one plain table", times["bare"]),
+            )
+        ],
+    )
+    print("Aim: an import at least at 0.50 of COPY.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

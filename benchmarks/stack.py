@@ -65,7 +65,8 @@ def database(server_url: str) -> Iterator[str]:
         engine = make_engine(url, None)
         with engine.connect() as connection:
             schema.upgrade(connection)
-            connection.execute(text("SELECT spendbeat_ensure_month('2026-10-15Z')"))
+            for month in ("2026-10-15Z", "2026-11-15Z"):
+                connection.execute(text("SELECT spendbeat_ensure_month(:at)"), {"at": month})
             connection.commit()
         engine.dispose()
         yield url
