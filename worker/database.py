@@ -24,7 +24,8 @@ def make_engine(url: str, role: Role | None) -> Engine:
         pool_size=2,
         pool_pre_ping=True,
         connect_args={
-            "options": f"{role_option}-c timezone=UTC",
+            # Compiling a plan over dozens of partitions takes longer than running it.
+            "options": f"{role_option}-c timezone=UTC -c jit=off",
             "application_name": "spendbeat",
             "connect_timeout": 10,
         },
