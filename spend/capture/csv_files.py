@@ -36,11 +36,12 @@ class CsvSource:
         if stream.peek(2)[:2] in _WIDE_BOMS:
             raise BadInputError("The file is UTF-16; convert it to UTF-8 first.")
         self._stream = stream
-        first = stream.readline().removeprefix(_BOM).decode(errors="replace")
-        if not first.strip():
-            raise BadInputError("The first line is empty; it should name the columns.")
+        first = _header_line(stream)
         self._delimiter = delimiter or max(_DELIMITERS, key=first.count)
-        names = next(csv.reader([first], delimiter=self._delimiter))
+        try:
+            names = next(csv.reader([first], delimiter=self._delimiter))
+        except csv.Error as error:
+            raise BadInputError(f"The first line does not name columns: {error}.") from error
         self._header = [name.strip() for name in names]
         self.columns = plan(self._header, maps, constants)
         self._row: list[str] = []
@@ -144,3 +145,17 @@ def _whole_lines(stream: io.BufferedReader) -> Iterator[bytes]:
 def _one_array(column: Column) -> Column:
     chunks = column.chunks
     return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
+
+
+def _header_line(stream: io.BufferedReader) -> str:
+    try:
+        first = stream.readline().removeprefix(_BOM).decode()
+    except UnicodeDecodeError:
+        first = "\0"
+    if not first.strip():
+        raise BadInputError("The first line is empty; it should name the columns.")
+    if not first.replace("\t", "").strip().isprintable():
+        raise BadInputError(
+            "The file is not text in UTF-8; CSV, JSON lines and Parquet are read, also gzipped."
+        )
+    return first
