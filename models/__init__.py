@@ -6,7 +6,7 @@ from models.base import Base
 from models.cost_logs import STATUSES, CostLog
 from models.cursors import Cursor
 from models.daily_cost_summaries import DailyCostSummary
-from models.measures import INPUT_PARTS, MEASURES, TOKEN_CLASSES
+from models.measures import MEASURES, TOKEN_CLASSES
 from models.price_overrides import PriceOverride
 from models.price_versions import PriceVersion
 from models.reporting_zone import ReportingZone
@@ -15,14 +15,12 @@ from models.sealed_buckets import SealedBucket
 from models.sealed_months import SealedMonth
 from models.series import Series
 from models.shard_news import ShardNews
-from models.spend_buckets import BUCKET_MINUTES, SpendBucket
+from models.spend_buckets import SpendBucket
 from models.spend_summary import SpendSummary
 from models.ticks import Tick
 
 __all__ = [
     "ATTRIBUTION_FIELDS",
-    "BUCKET_MINUTES",
-    "INPUT_PARTS",
     "MEASURES",
     "STATUSES",
     "TOKEN_CLASSES",

@@ -22,7 +22,6 @@ TOKEN_CLASSES = (
     "audio_input_tokens",
     "audio_output_tokens",
 )
-INPUT_PARTS = ("cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
 
 
 def _tokens(comment: str) -> Mapped[int]:

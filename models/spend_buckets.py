@@ -7,8 +7,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.base import Base
 from models.measures import MeasureColumns
 
-BUCKET_MINUTES = 15
-
 
 class SpendBucket(MeasureColumns, Base):
     """Spend per 15 minutes and series.

@@ -29,11 +29,11 @@ def is_restored(session: Session) -> bool:
 
 def shard(session: Session, provider: str) -> RebuildResult:
     """Recompute one shard's totals at the newest tick, under its lock, in this transaction."""
-    tick = ticks.newest(session)
-    if tick is None:
-        raise BadInputError("Nothing to rebuild: no tick was taken yet.")
-    cursors.open_for(session, [provider], tick)
+    cursors.open_for(session, [provider], _newest(session))
     cursors.take(session, provider, wait=True)
+    # Only now: a batch that was waited for may have passed what was the newest tick before it,
+    # and the news in between may be pruned.
+    tick = _newest(session)
     before = audit.verify(session, provider)
     binds = {"provider": provider, "zone": session.scalars(query("rollups", "zone")).one()}
     for name in ("clear_buckets", "buckets_from_seals"):
@@ -44,6 +44,13 @@ def shard(session: Session, provider: str) -> RebuildResult:
     cursors.reset(session, provider, tick)
     audit.record(session, before, "rebuild")
     return RebuildResult(provider, rows, before)
+
+
+def _newest(session: Session) -> int:
+    tick = ticks.newest(session)
+    if tick is None:
+        raise BadInputError("Nothing to rebuild: no tick was taken yet.")
+    return tick
 
 
 def _count(session: Session, binds: dict[str, object]) -> int:

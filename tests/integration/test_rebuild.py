@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from spend import rebuild
+from spend import rebuild, ticks
 from spend.errors import BadInputError
 from tests.support import ledger
 from worker.database import transaction
@@ -85,3 +85,24 @@ def test_a_zone_that_does_not_exist_changes_nothing(database: str) -> None:
     with pytest.raises(BadInputError, match="Mars/Olympus"), transaction() as session:
         rebuild.set_zone(session, "Mars/Olympus")
     assert ledger.scalar("SELECT zone FROM reporting_zone") == "UTC"
+
+
+def test_a_rebuild_that_waited_for_a_batch_starts_where_that_batch_ended(database: str) -> None:
+    """The batch may pass what was the newest tick, and its news may be pruned meanwhile."""
+    with transaction() as session:
+        ledger.add(session)
+    ledger.roll()
+    with transaction() as session:
+        seen = ticks.newest(session)
+    with transaction() as session:
+        ledger.add(session)
+    ledger.roll()
+    with transaction() as session, pytest.MonkeyPatch.context() as patch:
+        current = ticks.newest
+        answers = iter([seen])  # read before the lock was there; later ones are as they are
+        patch.setattr(ticks, "newest", lambda session: next(answers, None) or current(session))
+        ticks.prune(session)
+        assert rebuild.shard(session, "openai").rows == 2
+    assert ledger.roll() == 0
+    assert ledger.summary() == {("openai", "gpt-4o"): Decimal(2)}
+    assert ledger.verify().agrees
