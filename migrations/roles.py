@@ -1,4 +1,4 @@
-"""The four roles, made once per cluster."""
+"""The roles, made once per cluster."""
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
@@ -9,6 +9,7 @@ ROLES = {
     "spendbeat_owner": "owns the schema; migrations and sealing",
     "spendbeat_writer": "workers and capture: may add to the ledger, never change it",
     "spendbeat_reader": "reports, exporter, audits",
+    "spendbeat_sender": "gateways that ship straight to Postgres: may add to the inbox",
     "spendbeat_tenant": "a token bound to one organization, team or key",
 }
 

@@ -6,10 +6,12 @@ from models.base import Base
 from models.cost_logs import STATUSES, CostLog
 from models.cursors import Cursor
 from models.daily_cost_summaries import DailyCostSummary
+from models.event_inbox import InboxEvent
 from models.measures import MEASURES, TOKEN_CLASSES
 from models.price_overrides import PriceOverride
 from models.price_versions import PriceVersion
 from models.reporting_zone import ReportingZone
+from models.request_conflicts import RequestConflict
 from models.request_keys import RequestKey
 from models.sealed_buckets import SealedBucket
 from models.sealed_months import SealedMonth
@@ -30,9 +32,11 @@ __all__ = [
     "CostLog",
     "Cursor",
     "DailyCostSummary",
+    "InboxEvent",
     "PriceOverride",
     "PriceVersion",
     "ReportingZone",
+    "RequestConflict",
     "RequestKey",
     "SealedBucket",
     "SealedMonth",

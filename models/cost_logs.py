@@ -100,3 +100,15 @@ class CostLog(TokenColumns, Base):
     trace_id: Mapped[str | None] = mapped_column(Text)
     session_id: Mapped[str | None] = mapped_column(Text)
     end_user: Mapped[str | None] = mapped_column(Text)
+    service_tier: Mapped[str | None] = mapped_column(
+        Text, comment="batch, flex, priority or whatever the provider calls it; NULL is standard"
+    )
+    computed_cost_usd: Mapped[Decimal | None] = mapped_column(
+        MONEY, comment="by our own prices, where another cost was booked"
+    )
+    gateway_cost_usd: Mapped[Decimal | None] = mapped_column(
+        MONEY, comment="what the gateway computed, where another cost was booked"
+    )
+    provider_cost_usd: Mapped[Decimal | None] = mapped_column(
+        MONEY, comment="what the provider reported, where another cost was booked"
+    )

@@ -1,0 +1,1 @@
+"""What runs inside the caller's process: records LLM calls and ships them to Spendbeat."""
