@@ -83,7 +83,9 @@ class Builder:
 
     def _block(self, batch: Batch, block: Block) -> None:
         self._flush(batch)
-        plain, odd = self._normaliser.block(block)
+        # Rules look at each request's time: such rows go one by one.
+        ruled = self._stager.attribute is not None
+        plain, odd = (None, list(range(block.rows))) if ruled else self._normaliser.block(block)
         if plain is not None:
             days = plain.days()
             self._prepare(set(plain.mix.values), days)
@@ -116,7 +118,7 @@ class Builder:
 
     def _flush(self, batch: Batch) -> None:
         if self._lines:
-            mixes = {request.mix for request in self._requests}
+            mixes = self._stager.mixes(self._requests)
             self._prepare(mixes, {request.started_us // _DAY for request in self._requests})
             self._stager.add(batch, self._lines, self._requests)
             self._lines, self._requests = [], []

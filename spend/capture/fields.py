@@ -16,12 +16,16 @@ FIELDS = (
     "trace_id",
     "session_id",
     "end_user",
+    "other_ids",
+    "service_tier",
+    "gateway_cost_usd",
+    "provider_cost_usd",
     *ATTRIBUTION_FIELDS,
     "tags",
 )
 REQUIRED = ("started_at", "provider", "model")
 # A row with none of these would count a request that used and cost nothing.
-MEASURED = (*TOKEN_CLASSES, "cost_usd")
+MEASURED = (*TOKEN_CLASSES, "cost_usd", "gateway_cost_usd", "provider_cost_usd")
 _NAMES = frozenset(FIELDS)
 ALIASES = {"user": "user_id", "request_id": "id"}
 

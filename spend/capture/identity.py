@@ -59,13 +59,17 @@ def key_of_content(request: Request, occurrence: int) -> bytes:
 
 def content(request: Request) -> bytes:
     """16 bytes of all that a request says, its time to the microsecond included."""
-    _, started, provider, model, usage, cost, status, trace, session, end_user, mix = request
+    _, started, provider, model, usage, cost, status, trace, session, end_user, mix, *extras = (
+        request
+    )
     # No text contains a NUL or is empty, so two different requests never make the same line.
     line = (
         f"{started}\0{counts(usage)}\0{provider}\0{model}\0{status}"
         f"\0{'' if cost is None else cost}"
         f"\0{trace or ''}\0{session or ''}\0{end_user or ''}\0{mix_hex(mix)}"
     )
+    if any(extra is not None for extra in extras[1:]):
+        line += "".join("\0" if extra is None else f"\0{extra}" for extra in extras[1:])
     return content_bytes(line.encode())
 
 

@@ -18,6 +18,7 @@ _CACHED_TEXTS = 1 << 16
 _SHORT = values.MAX_TEXT
 _joined = "".join
 _new = tuple.__new__
+_NO_EXTRAS = ((), None, None, None)  # other ids, service tier, a gateway's and a provider's cost
 
 
 class Normaliser:
@@ -63,6 +64,10 @@ class Normaliser:
             trace,
             session,
             end_user,
+            others,
+            tier,
+            gateway,
+            reported,
             *who,
         ) = row
         started = self._time(started_at)
@@ -111,10 +116,26 @@ class Normaliser:
             session = values.text("session_id", session)
             end_user = values.text("end_user", end_user)
         pico = None if cost is None or cost == "" else values.cost(cost)
-        return _new(
+        request = _new(
             Request,
-            (id_, started, head[0], head[1], usage, pico, head[2], trace, session, end_user, mix),
+            (
+                id_,
+                started,
+                head[0],
+                head[1],
+                usage,
+                pico,
+                head[2],
+                trace,
+                session,
+                end_user,
+                mix,
+                *_NO_EXTRAS,
+            ),
         )
+        if others or tier or gateway is not None or reported is not None:
+            return _extended(request, others, tier, gateway, reported)
+        return request
 
     def _known_head(self, found: tuple[object, object, object]) -> tuple[str, str, str]:
         return self._heads.get(found) or self._head(*found)
@@ -147,3 +168,18 @@ class Normaliser:
         if not isinstance(tags, list):
             self._mixes[tuple(who)] = mix
         return mix
+
+
+def _extended(
+    request: Request, others: object, tier: object, gateway: object, reported: object
+) -> Request:
+    """With what gateways know and few files say."""
+    others = values.ids(others, request.id)
+    if request.id is None and others:
+        request, others = request._replace(id=others[0]), others[1:]
+    return request._replace(
+        other_ids=others,
+        service_tier=values.tier(tier),
+        gateway_pico=values.cost(gateway, "gateway_cost_usd"),
+        provider_pico=values.cost(reported, "provider_cost_usd"),
+    )

@@ -25,7 +25,8 @@ from spend.pricing import Usage
 ID, TIME, PROVIDER, MODEL = range(4)
 TOKENS = range(4, 12)
 COST, STATUS, TRACE, SESSION, END_USER = range(12, 17)
-WHO = range(17, len(FIELDS))
+EXTRAS = range(17, 21)  # other ids, service tier, a gateway's and a provider's cost
+WHO = range(21, len(FIELDS))
 _CODES = 1 << 62
 _DIGITS = 18
 _ISO = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?$"
@@ -109,6 +110,7 @@ def _read(block: Block, rules: Rules) -> tuple[Plain | None, list[int]]:
     checks += [pc.and_(pc.greater_equal(started, EARLIEST), pc.less_equal(started, rules.latest))]
     usage = [_counts(block, field, checks) for field in TOKENS]
     checks += _parts(usage)
+    checks += [pc.equal(block.column(field), "") for field in EXTRAS if block.has(field)]
     texts = [block.column(field) for field in (ID, TRACE, SESSION, END_USER)]
     checks.append(
         _plain_texts(

@@ -20,12 +20,16 @@ class Request(NamedTuple):
     provider: str
     model: str
     usage: Usage
-    cost_pico: int | None  # the cost that came with it, in pico-dollars
+    cost_pico: int | None  # the cost that its sender says is final, in pico-dollars
     status: str
     trace_id: str | None = None
     session_id: str | None = None
     end_user: str | None = None
     mix: Mix = NOBODY
+    other_ids: tuple[str, ...] = ()  # by which other routes know the same request
+    service_tier: str | None = None  # None is standard
+    gateway_pico: int | None = None  # what a gateway computed
+    provider_pico: int | None = None  # what the provider itself reported
 
     @property
     def started_at(self) -> datetime:
@@ -33,7 +37,7 @@ class Request(NamedTuple):
 
     @property
     def cost_usd(self) -> Decimal | None:
-        return None if self.cost_pico is None else dollars(self.cost_pico)
+        return _dollars(self.cost_pico)
 
     def as_json(self) -> str:
         """The request in the field names that an import takes."""
@@ -43,14 +47,26 @@ class Request(NamedTuple):
             "provider": self.provider,
             "model": self.model,
             **self.usage._asdict(),
-            "cost_usd": None if self.cost_usd is None else f"{self.cost_usd:f}",
+            "cost_usd": _text(self.cost_pico),
             "status": self.status,
             "trace_id": self.trace_id,
             "session_id": self.session_id,
             "end_user": self.end_user,
+            "other_ids": self.other_ids,
+            "service_tier": self.service_tier,
+            "gateway_cost_usd": _text(self.gateway_pico),
+            "provider_cost_usd": _text(self.provider_pico),
             **self.mix._asdict(),
         }
         return json.dumps({name: value for name, value in fields.items() if value})
+
+
+def _dollars(pico: int | None) -> Decimal | None:
+    return None if pico is None else dollars(pico)
+
+
+def _text(pico: int | None) -> str | None:
+    return None if pico is None else f"{dollars(pico):f}"
 
 
 class Rejected(Exception):  # noqa: N818 - a verdict on one row, which the rest outlives

@@ -1,8 +1,9 @@
 """Requests of one batch, given their identity and price and encoded for COPY."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,8 +15,11 @@ from spend.capture.occurrences import Occurrences
 from spend.capture.plain import Plain
 from spend.capture.request import EPOCH, Request
 from spend.pricing import Origin, PriceBook, Usage
+from spend.pricing.booking import Booked, Costs, decide
 
 _TABS = 14  # between the columns of `says`, unless a text has one itself
+_ALONE = (None, None, None)  # no cost is known but the booked one
+_NO_COSTS = "\t\t\t"  # nor a service tier, the way they go into COPY
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _MINUTE = 60_000_000
 _CACHED_MINUTES = 100_000
@@ -24,15 +28,32 @@ CLOSE_US = 2_000_000
 
 OTHER_CONTENT = "this id is known with other content"
 OTHER_TIME = "this id is known with another time"
+OTHER_REQUEST = "its ids are known for two requests"
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The line of a request whose id is known for something else, why, and what it says."""
+    """The line of a request whose id is known for something else, why, and what it says (JSON)."""
 
     line: int
     reason: str
     raw: str
+
+
+class Compared(NamedTuple):
+    """A request of which more than the booked cost is known, and its place in the batch."""
+
+    place: int
+    provider: str
+    model: str
+    started_us: int
+    booked: Booked
+
+
+# What a key was first met with in a batch: its digest, its microseconds, its row's place.
+First = tuple[bytes, int, int]
+# Who a request is for.
+Attribute = Callable[[Request], Mix]
 
 
 @dataclass(slots=True)
@@ -40,7 +61,8 @@ class Batch:
     """Rows with distinct keys, encoded for COPY; and what was found out on the way.
 
     keys are lines of staged_keys without their number, rows are lines of cost_logs without their
-    id: lists of Arrow arrays, each of as many texts as the other's.
+    id: lists of Arrow arrays, each of as many texts as the other's. others are further lines of
+    staged_keys, with their number. seen: what each key was first met with, and its row.
     """
 
     keys: list[Column] = field(default_factory=list)
@@ -49,7 +71,9 @@ class Batch:
     unpriced: list[int] = field(default_factory=list)  # which of them have no price
     known: int = 0
     conflicts: list[Conflict] = field(default_factory=list)
-    seen: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    seen: dict[bytes, First] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    compared: list[Compared] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -58,51 +82,82 @@ class Batch:
 class Stager:
     """Gives requests their key, digest and price; remembers what it must over all batches.
 
-    attributions and versions: their ids in the database.
+    attributions and versions: their ids in the database. attribute: who a request is for, where
+    rules fill what it does not say; its key keeps to what it said.
     """
 
     def __init__(
-        self, book: PriceBook, attributions: Mapping[Mix, int], versions: Mapping[Origin, int]
+        self,
+        book: PriceBook,
+        attributions: Mapping[Mix, int],
+        versions: Mapping[Origin, int],
+        attribute: Attribute | None = None,
     ) -> None:
         self._book = book
+        self.attribute = attribute
         self._attributions = attributions
         self._versions = versions
         self._occurrences = Occurrences()
         self._minutes: dict[int, str] = {}
+
+    def mixes(self, requests: Iterable[Request]) -> set[Mix]:
+        """The attributions that add() will look up for these requests."""
+        return {self._mix(request) for request in requests}
 
     def add(self, batch: Batch, lines: Sequence[int], requests: Sequence[Request]) -> None:
         """Add requests one by one; equal keys are settled here, so that those left differ."""
         keys: list[str] = []
         rows: list[str] = []
         for line, request in zip(lines, requests, strict=True):
-            id_, started, provider, model, usage, given, status, trace, session, end_user, mix = (
+            id_, started, provider, model, usage, given, status, trace, session, end_user, *_ = (
                 request
             )
             key = identity.key_of_id(id_) if id_ is not None else self._anonymous(request)
             says = f"{identity.counts(usage)}\t{provider}\t{model}\t{status}"
             digest = identity.digest_bytes(f"{says}\t{identity.nano(given)}".encode())
-            if key in batch.seen:
-                _settle(batch, line, batch.seen[key], (digest, started), request)
-                continue
-            batch.seen[key] = digest, started
-            pico, origin = self._book.price(
-                provider, model, started, usage, status=status, given=given
-            )
-            if pico is None:
-                batch.unpriced.append(len(batch))
-            cost = "" if pico is None else f"{pico}e-12"
             at = self._at(started)
+            head = f"{int.from_bytes(digest, 'little', signed=True)}\t{at}\t"
+            others = [identity.key_of_id(other) for other in request.other_ids]
+            found = [batch.seen[k] for k in (key, *others) if k in batch.seen]
+            if found:
+                _settle(batch, line, found, (digest, started), request)
+                _also(batch, found[0], head, (key, *others))
+                continue
+            first = digest, started, len(batch)
+            batch.seen[key] = first
+            _also(batch, first, head, others)
+            booked = self._decide(batch, request)
             says = f"{says}\t{id_ or ''}\t{trace or ''}\t{session or ''}\t{end_user or ''}"
             if "\\" in says or "\n" in says or "\r" in says or says.count("\t") != _TABS:
                 says = _escaped(request)
-            number = int.from_bytes(digest, "little", signed=True)
-            keys.append(f"{number}\t{at}\t{key.hex()}")
-            ids = f"{self._attributions[mix]}\t{self._versions[origin]}"
-            rows.append(f"{at}\t{ids}\t{cost}\t{says}")
+            keys.append(f"{head}{key.hex()}")
+            ids = f"{self._attributions[self._mix(request)]}\t{self._versions[booked.origin]}"
+            rows.append(f"{at}\t{ids}\t{_costs(booked, request.service_tier)}\t{says}")
             batch.lines.append(line)
         if keys:
             batch.keys.append(pa.array(keys, pa.string()))
             batch.rows.append(pa.array(rows, pa.string()))
+
+    def _mix(self, request: Request) -> Mix:
+        return request.mix if self.attribute is None else self.attribute(request)
+
+    def _decide(self, batch: Batch, request: Request) -> Booked:
+        booked = decide(
+            self._book,
+            request.provider,
+            request.model,
+            request.started_us,
+            request.usage,
+            status=request.status,
+            tier=request.service_tier,
+            costs=Costs(request.cost_pico, request.gateway_pico, request.provider_pico),
+        )
+        if booked.pico is None:
+            batch.unpriced.append(len(batch))
+        elif booked[2:] != _ALONE:
+            said = request.provider, request.model, request.started_us
+            batch.compared.append(Compared(len(batch), *said, booked))
+        return booked
 
     def add_plain(self, batch: Batch, first_line: int, plain: Plain) -> None:
         """Add the plain rows of a block whose first row is `first_line`, as add() would."""
@@ -115,7 +170,8 @@ class Stager:
         keys = self._keys(plain, counts)
         moments = plain.started_us.to_pylist()
         lines = pc.add(plain.index, first_line).to_pylist()
-        says = list(zip(digests, moments, strict=True))
+        start = len(batch)
+        says = list(zip(digests, moments, range(start, start + plain.rows), strict=True))
         fresh = None
         if len(set(keys)) < len(keys) or not batch.seen.keys().isdisjoint(keys):
             fresh = _fresh(batch, plain, keys, says, lines)
@@ -135,7 +191,7 @@ class Stager:
         attribution = _ids([self._attributions[mix] for mix in plain.mix.values], plain.mix.codes)
         key_lines = join(pc.cast(numbers, pa.string()), at, _hex(keys), tab)
         row_lines = join(
-            at, attribution, pc.cast(version, pa.string()), costs, counts,
+            at, attribution, pc.cast(version, pa.string()), costs, _NO_COSTS, counts,
             _texts(escaped, plain.head.codes), plain.id, plain.trace, plain.session,
             plain.end_user, tab,
         )  # fmt: skip
@@ -144,7 +200,6 @@ class Stager:
                 column.take(fresh) for column in (key_lines, row_lines, known)
             )
             lines = [lines[index] for index in fresh.to_pylist()]
-        start = len(batch)
         batch.unpriced += pc.add(pc.indices_nonzero(pc.invert(known)), start).to_pylist()
         batch.keys.append(key_lines)
         batch.rows.append(row_lines)
@@ -194,30 +249,53 @@ def _fresh(
     batch: Batch,
     plain: Plain,
     keys: Sequence[bytes],
-    says: Sequence[tuple[bytes, int]],
+    says: Sequence[First],
     lines: Sequence[int],
 ) -> Column:
     """Which rows have a key that the batch does not have yet; the others are settled."""
-    fresh = []
+    fresh: list[int] = []
+    start = len(batch)
     for index, key in enumerate(keys):
+        digest, started, _ = says[index]
         if key in batch.seen:
-            _settle(batch, lines[index], batch.seen[key], says[index], plain.request(index))
+            request = plain.request(index)
+            _settle(batch, lines[index], [batch.seen[key]], (digest, started), request)
         else:
-            batch.seen[key] = says[index]
+            batch.seen[key] = digest, started, start + len(fresh)
             fresh.append(index)
     return pa.array(fresh, pa.int32())
 
 
 def _settle(
-    batch: Batch, line: int, first: tuple[bytes, int], says: tuple[bytes, int], request: Request
+    batch: Batch, line: int, known: Sequence[First], says: tuple[bytes, int], request: Request
 ) -> None:
-    """Count a request whose key the batch has: (digest, microseconds) of both are compared."""
-    if first[0] != says[0]:
+    """Count a request of which the batch has a key: (digest, microseconds) are compared."""
+    digest, started, place = known[0]
+    if any(other[2] != place for other in known):
+        batch.conflicts.append(Conflict(line, OTHER_REQUEST, request.as_json()))
+    elif digest != says[0]:
         batch.conflicts.append(Conflict(line, OTHER_CONTENT, request.as_json()))
-    elif abs(first[1] - says[1]) > CLOSE_US:
+    elif abs(started - says[1]) > CLOSE_US:
         batch.conflicts.append(Conflict(line, OTHER_TIME, request.as_json()))
     else:
         batch.known += 1
+
+
+def _also(batch: Batch, first: First, head: str, keys: Iterable[bytes]) -> None:
+    """Give a row of the batch more keys, with the head of their staged lines."""
+    for key in keys:
+        if key not in batch.seen:
+            batch.seen[key] = first
+            batch.others.append(f"{first[2]}\t{head}{key.hex()}")
+
+
+def _costs(booked: Booked, tier: str | None) -> str:
+    """The columns of COPY from cost_usd to service_tier."""
+    cost = "" if booked.pico is None else f"{booked.pico}e-12"
+    if tier is None and booked[2:] == _ALONE:
+        return f"{cost}\t{_NO_COSTS}"
+    others = ("" if pico is None else f"{pico}e-12" for pico in booked[2:])
+    return "\t".join((cost, *others, (tier or "").translate(_ESCAPES)))
 
 
 def _escaped(request: Request) -> str:

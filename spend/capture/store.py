@@ -14,12 +14,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from models import TOKEN_CLASSES
 from spend.capture.block import Column
-from spend.capture.staging import OTHER_CONTENT, OTHER_TIME, Batch, Conflict
+from spend.capture.staging import OTHER_CONTENT, OTHER_REQUEST, OTHER_TIME, Batch, Conflict
 from spend.errors import UnavailableError
 from spend.sql import query
 
 _CHUNK = 1 << 18
-
+_ATTEMPTS = 20
+_REASONS = {"content": OTHER_CONTENT, "time": OTHER_TIME, "request": OTHER_REQUEST}
 
 _COLUMNS = (
     "id",
@@ -27,6 +28,10 @@ _COLUMNS = (
     "attribution_id",
     "price_version_id",
     "cost_usd",
+    "computed_cost_usd",
+    "gateway_cost_usd",
+    "provider_cost_usd",
+    "service_tier",
     *TOKEN_CLASSES,
     "provider",
     "model",
@@ -84,7 +89,9 @@ class Store:
         connection.execute(query("capture", "lock_ledger"))
         connection.execute(query("capture", "create_staging"))
         self._copy(KEYS, _numbered(range(rows), batch.keys))
-        claim = self._claim()
+        if batch.others:
+            self._copy(KEYS, pa.py_buffer(("\n".join(batch.others) + "\n").encode()))
+        claim = self._claim_all() if batch.others else self._claim()
         if claim.claimed == rows and claim.lines is None:
             first = claim.first_id
             self._copy(LEDGER, _numbered(range(first, first + rows), batch.rows))
@@ -105,8 +112,8 @@ class Store:
         places = pa.array([line for line, _ in found], pa.int32())
         said = pa.concat_arrays(batch.rows).take(places).to_pylist()
         return [
-            Conflict(batch.lines[line], OTHER_CONTENT if content else OTHER_TIME, _described(row))
-            for (line, content), row in zip(found, said, strict=True)
+            Conflict(batch.lines[line], _REASONS[reason], _described(row))
+            for (line, reason), row in zip(found, said, strict=True)
         ]
 
     def _claim(self) -> Row[Any]:
@@ -118,6 +125,18 @@ class Store:
                 if not isinstance(error.orig, errors.UniqueViolation):
                     raise
         return self._connection.execute(query("capture", "claim_unknown")).one()
+
+    def _claim_all(self) -> Row[Any]:
+        """Claim rows that have several keys each: all of a row's, or none."""
+        for _ in range(_ATTEMPTS):
+            attempt = self._connection.begin_nested()
+            claim = self._connection.execute(query("capture", "claim_all")).one()
+            if not claim.torn:
+                attempt.commit()
+                return claim
+            # Somebody booked one of them between our look and our insert; now we see it.
+            attempt.rollback()
+        raise UnavailableError("Other sessions kept booking the same requests. Try again.")
 
     def _copy(self, statement: str, lines: Column) -> None:
         driver = self._connection.connection.driver_connection

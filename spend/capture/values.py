@@ -7,6 +7,9 @@ from spend.pricing import to_pico
 
 MAX_TEXT = 512
 MAX_TAGS = 100
+MAX_IDS = 8
+# What providers call the tier that nobody chose.
+STANDARD_TIERS = frozenset({"default", "standard", "auto", "on_demand", "standard_only"})
 MAX_TOKENS = 1 << 53  # beyond it a JSON number has lost its last digit
 _MAX_COST = Decimal(10) ** 15
 _CACHED_COUNTS = 1 << 17
@@ -57,22 +60,22 @@ def _whole(value: object) -> int:
     return int(number)
 
 
-def cost(value: object) -> int | None:
-    """A cost in pico-dollars; nothing is None. Raises Rejected.
+def cost(value: object, name: str = "cost_usd") -> int | None:
+    """A cost in pico-dollars; nothing is None. Raises Rejected, which names the field.
 
     A float is read through its shortest text: 0.1 is a tenth, not what the machine made of it.
     """
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise Rejected(f"cost_usd is not a number: {value!r:.40}")
+        raise Rejected(f"{name} is not a number: {value!r:.40}")
     number = decimal(str(value).strip())
     if number is None:
-        raise Rejected(f"cost_usd is not a number: {value!r:.40}")
+        raise Rejected(f"{name} is not a number: {value!r:.40}")
     if not number.is_finite() or number >= _MAX_COST:
-        raise Rejected(f"cost_usd is out of range: {value!r:.40}")
+        raise Rejected(f"{name} is out of range: {value!r:.40}")
     if number < 0:
-        raise Rejected(f"cost_usd is negative: {value!r:.40}")
+        raise Rejected(f"{name} is negative: {value!r:.40}")
     return to_pico(number)
 
 
@@ -113,6 +116,24 @@ def tags(value: object) -> tuple[str, ...]:
     if len(found) > MAX_TAGS:
         raise Rejected(f"more than {MAX_TAGS} tags")
     return tuple(sorted(found))
+
+
+def ids(value: object, first: str | None) -> tuple[str, ...]:
+    """Further ids of a request, distinct and without its `first` one. Raises Rejected."""
+    if value is None or value == "":
+        return ()
+    if not isinstance(value, list | tuple):
+        raise Rejected(f"other_ids is not a list: {value!r:.40}")
+    found = {id_: None for part in value if (id_ := text("other_ids", part)) and id_ != first}
+    if len(found) > MAX_IDS:
+        raise Rejected(f"more than {MAX_IDS} other_ids")
+    return tuple(found)
+
+
+def tier(value: object) -> str | None:
+    """A service tier in lower case; None for the standard one. Raises Rejected."""
+    found = text("service_tier", value)
+    return None if found is None or found.lower() in STANDARD_TIERS else found.lower()
 
 
 def _is_unicode(value: str) -> bool:

@@ -57,11 +57,13 @@ class PriceBook:
         *,
         status: str,
         given: int | None,
+        service_tier: str | None = None,
     ) -> tuple[int | None, Origin]:
         """Pico-dollars of one request and where they are from; None is unpriced.
 
         moment: microseconds since 1970. given: the cost that came with the row, pico-dollars.
         """
+        del service_tier  # no source has rates of other tiers yet
         if given is not None:
             return given, GIVEN
         if status == "failure" and not any(usage):

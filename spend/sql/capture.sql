@@ -44,16 +44,50 @@ SELECT count(*) AS claimed, min(f.row_id) AS first_id,
   array_agg(n.line ORDER BY n.line) AS lines, array_agg(n.id ORDER BY n.line) AS ids
 FROM fresh AS f JOIN numbered AS n ON n.id = f.row_id;
 
+-- name: claim_all
+-- Claims the staged lines of which no key is known, each with all its keys, and gives the known
+-- ones those of their keys that nobody has. torn: lines that lost some of their keys to another
+-- session after we had looked; then nothing of this may stay. Answers as claim_unknown.
+WITH known AS MATERIALIZED (
+  SELECT DISTINCT ON (s.line) s.line, k.row_id, k.digest, k.started_at
+  FROM staged_keys AS s
+  CROSS JOIN LATERAL (
+    SELECT row_id, digest, started_at FROM request_keys WHERE key = s.key LIMIT 1
+  ) AS k
+  ORDER BY s.line, k.row_id
+), fresh AS MATERIALIZED (
+  SELECT nextval('cost_logs_id_seq') AS id, line
+  FROM (SELECT DISTINCT line FROM staged_keys EXCEPT SELECT line FROM known ORDER BY 1) AS f
+), wanted AS MATERIALIZED (
+  SELECT coalesce(f.id, k.row_id) AS row_id, coalesce(k.digest, s.digest) AS digest,
+    coalesce(k.started_at, s.started_at) AS started_at, s.key, f.line
+  FROM staged_keys AS s LEFT JOIN fresh AS f USING (line) LEFT JOIN known AS k USING (line)
+), written AS (
+  INSERT INTO request_keys (row_id, digest, started_at, key)
+  SELECT row_id, digest, started_at, key FROM wanted ORDER BY key
+  ON CONFLICT (key) DO NOTHING
+  RETURNING key
+), torn AS (
+  SELECT FROM wanted AS w LEFT JOIN written USING (key)
+  WHERE w.line IS NOT NULL AND written.key IS NULL
+)
+SELECT (SELECT count(*) FROM torn) AS torn, count(*) AS claimed, min(id) AS first_id,
+  array_agg(line ORDER BY line) AS lines, array_agg(id ORDER BY line) AS ids
+FROM fresh;
+
 -- name: conflicts
--- Staged keys that are known with another content, or a time further off than rounding. The
--- LIMIT makes it look each of them up: a hash of all keys ever booked takes as long as those are
--- many.
-SELECT s.line, k.digest <> s.digest AS content
+-- Staged lines that are known with another content, or a time further off than rounding, or as two
+-- requests. The LIMIT makes it look each key up: a hash of all keys ever booked takes as long as
+-- those are many.
+SELECT s.line,
+  CASE WHEN count(DISTINCT k.row_id) > 1 THEN 'request'
+    WHEN bool_or(k.digest <> s.digest) THEN 'content' ELSE 'time' END AS reason
 FROM staged_keys AS s
 CROSS JOIN LATERAL (
-  SELECT digest, started_at FROM request_keys WHERE key = s.key LIMIT 1
+  SELECT row_id, digest, started_at FROM request_keys WHERE key = s.key LIMIT 1
 ) AS k
-WHERE k.digest <> s.digest
+GROUP BY s.line
+HAVING count(DISTINCT k.row_id) > 1 OR bool_or(k.digest <> s.digest
   OR k.started_at NOT BETWEEN s.started_at - INTERVAL '2 seconds'
-    AND s.started_at + INTERVAL '2 seconds'
+    AND s.started_at + INTERVAL '2 seconds')
 ORDER BY s.line;
