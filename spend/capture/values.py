@@ -122,9 +122,10 @@ def ids(value: object, first: str | None) -> tuple[str, ...]:
     """Further ids of a request, distinct and without its `first` one. Raises Rejected."""
     if value is None or value == "":
         return ()
-    if not isinstance(value, list | tuple):
-        raise Rejected(f"other_ids is not a list: {value!r:.40}")
-    found = {id_: None for part in value if (id_ := text("other_ids", part)) and id_ != first}
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple):
+        raise Rejected(f"other_ids are neither a list nor a text: {value!r:.40}")
+    found = {id_: None for part in parts if (id_ := text("other_ids", part)) and id_ != first}
     if len(found) > MAX_IDS:
         raise Rejected(f"more than {MAX_IDS} other_ids")
     return tuple(found)

@@ -111,6 +111,10 @@ def table(draw: random.Random, rows: int, *, odd: float, fields: tuple[str, ...]
             "provider": provider,
             "model": model,
             "cost_usd": value(COSTS[:5], COSTS),
+            "other_ids": value(("",), ("", f"also-{number}", f"also-{number},and-{number}")),
+            "service_tier": value(("",), ("", "Batch", "default", "x" * 513)),
+            "gateway_cost_usd": value(("",), COSTS),
+            "provider_cost_usd": value(("",), COSTS),
             "status": value(("", "success", "failure"), ("maybe",)),
             "tags": value(("", "a,b", "b,a"), ("a,,a", "t" * 600)),
         }
@@ -143,6 +147,7 @@ def built(content: bytes, zone: str | None, *, one_by_one: bool, batch_rows: int
                 Counter(zip(keys, rows, strict=True)),
                 unpriced,
                 batch.known + len(batch.conflicts),
+                Counter(line.partition("\t")[2] for line in batch.others),
                 len(batch.lines),
             )
         )
