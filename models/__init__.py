@@ -1,5 +1,9 @@
 """What is stored: one file per table."""
 
+from models.api_tokens import SCOPES, ApiToken
+from models.attribution_limits import AttributionLimit
+from models.attribution_rules import MATCH_FIELDS, AttributionRule
+from models.attribution_values import AttributionValue
 from models.attributions import ATTRIBUTION_FIELDS, Attribution
 from models.audits import Audit
 from models.base import Base
@@ -7,7 +11,10 @@ from models.cost_logs import STATUSES, CostLog
 from models.cursors import Cursor
 from models.daily_cost_summaries import DailyCostSummary
 from models.event_inbox import InboxEvent
+from models.gateway_spools import GatewaySpool
+from models.ingest_counts import IngestCount
 from models.measures import MEASURES, TOKEN_CLASSES
+from models.price_ends import PriceEnd
 from models.price_overrides import PriceOverride
 from models.price_versions import PriceVersion
 from models.reporting_zone import ReportingZone
@@ -23,16 +30,25 @@ from models.ticks import Tick
 
 __all__ = [
     "ATTRIBUTION_FIELDS",
+    "MATCH_FIELDS",
     "MEASURES",
+    "SCOPES",
     "STATUSES",
     "TOKEN_CLASSES",
+    "ApiToken",
     "Attribution",
+    "AttributionLimit",
+    "AttributionRule",
+    "AttributionValue",
     "Audit",
     "Base",
     "CostLog",
     "Cursor",
     "DailyCostSummary",
+    "GatewaySpool",
     "InboxEvent",
+    "IngestCount",
+    "PriceEnd",
     "PriceOverride",
     "PriceVersion",
     "ReportingZone",

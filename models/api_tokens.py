@@ -1,0 +1,51 @@
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, Identity, Index, Integer, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+SCOPES = ("ingest", "read")
+
+
+class ApiToken(Base):
+    """A bearer token of the HTTP service; its secret was shown once and is kept nowhere.
+
+    Revoked, never deleted, so that it stays known who had access and until when.
+    """
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (
+        CheckConstraint("name <> ''", name="named"),
+        CheckConstraint(
+            "cardinality(scopes) > 0 AND scopes <@ ARRAY['ingest', 'read']", name="scopes"
+        ),
+        CheckConstraint("octet_length(digest) = 32", name="digest"),
+        Index(
+            "uq_api_tokens_live_name",
+            "name",
+            unique=True,
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(
+        Text, nullable=False, comment="for people; only one live token has it"
+    )
+    digest: Mapped[bytes] = mapped_column(
+        LargeBinary, unique=True, nullable=False, comment="SHA-256 of the secret"
+    )
+    scopes: Mapped[list[str]] = mapped_column(
+        ARRAY(Text), nullable=False, comment="what it may do: ingest, read"
+    )
+    created_at: Mapped[datetime] = mapped_column(
+        TIMESTAMP(timezone=True), server_default=text("now()"), nullable=False
+    )
+    revoked_at: Mapped[datetime | None] = mapped_column(
+        TIMESTAMP(timezone=True), comment="from when it was refused; NULL is live"
+    )
+    last_used_at: Mapped[datetime | None] = mapped_column(
+        TIMESTAMP(timezone=True), comment="to the minute or so"
+    )
