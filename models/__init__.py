@@ -4,6 +4,7 @@ from models.api_tokens import SCOPES, ApiToken
 from models.attribution_limits import AttributionLimit
 from models.attribution_rules import MATCH_FIELDS, AttributionRule
 from models.attribution_values import AttributionValue
+from models.api_key_names import ApiKeyName
 from models.attributions import ATTRIBUTION_FIELDS, Attribution
 from models.audits import Audit
 from models.base import Base
@@ -13,6 +14,9 @@ from models.daily_cost_summaries import DailyCostSummary
 from models.event_inbox import InboxEvent
 from models.gateway_spools import GatewaySpool
 from models.ingest_counts import IngestCount
+from models.litellm_days import LitellmDay
+from models.litellm_seen import LitellmSeen
+from models.litellm_sources import LitellmSource
 from models.measures import MEASURES, TOKEN_CLASSES
 from models.price_ends import PriceEnd
 from models.price_overrides import PriceOverride
@@ -36,6 +40,7 @@ __all__ = [
     "STATUSES",
     "TOKEN_CLASSES",
     "ApiToken",
+    "ApiKeyName",
     "Attribution",
     "AttributionLimit",
     "AttributionRule",
@@ -49,6 +54,9 @@ __all__ = [
     "InboxEvent",
     "IngestCount",
     "PriceEnd",
+    "LitellmDay",
+    "LitellmSeen",
+    "LitellmSource",
     "PriceOverride",
     "PriceVersion",
     "ReportingZone",

@@ -1,8 +1,9 @@
 """What a request costs: the price that was valid when it began, from a source that is named.
 
 Order of sources: the cost that came with the row, nothing for a failure that used nothing, a
-price of one's own (an override), zero for local providers, the bundled genai-prices library,
-an override applied before its date (marked so). Whatever is left is unpriced: no cost, never 0.
+price of one's own (an override), an imported price list, zero for local providers, the bundled
+genai-prices library, one's own or a list's price applied before its date (marked so). Whatever
+is left is unpriced: no cost, never 0.
 """
 
 from spend.pricing.book import PriceBook
@@ -10,7 +11,7 @@ from spend.pricing.local import LOCAL_PROVIDERS
 from spend.pricing.money import PICO, dollars, to_pico
 from spend.pricing.origin import FAILED, GIVEN, LOCAL, UNPRICED, Origin
 from spend.pricing.overrides import Override
-from spend.pricing.rates import Price, Rates
+from spend.pricing.rates import Price, Rates, Tier
 from spend.pricing.usage import Usage
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Price",
     "PriceBook",
     "Rates",
+    "Tier",
     "Usage",
     "dollars",
     "to_pico",

@@ -1,9 +1,12 @@
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from spend.pricing import library, tariff
-from spend.pricing.origin import FAILED, GIVEN, UNPRICED, Origin
-from spend.pricing.overrides import Override
+from spend.pricing.origin import FAILED, GIVEN, STANDARD_TIER, UNPRICED, Origin
+from spend.pricing.overrides import Override, as_known
+from spend.pricing.services import service_name
 from spend.pricing.tariff import Tariff
 from spend.pricing.usage import Usage
 
@@ -11,7 +14,7 @@ from spend.pricing.usage import Usage
 class Simple(NamedTuple):
     """Pico-dollars per token of the first six of models.TOKEN_CLASSES, and per request.
 
-    Good for prompts of at most `longest` tokens and no audio.
+    Good for prompts of at most `longest` tokens, no audio and the standard service tier.
     """
 
     weights: tuple[int, ...]
@@ -23,11 +26,17 @@ class Simple(NamedTuple):
 class PriceBook:
     """Prices of every model met so far: each is looked up once, each row only multiplies.
 
-    Valid for one import or one process' life; overrides made later need a new book.
+    Valid for one import or one process' life; prices made later need a new book. With known_at
+    it is the book of that moment: of the prices recorded by then, as they were known then. The
+    bundled library is the installed one in any case.
     """
 
-    def __init__(self, overrides: Sequence[Override] = ()) -> None:
-        self._overrides = tuple(overrides)
+    def __init__(
+        self, overrides: Iterable[Override] = (), *, known_at: datetime | None = None
+    ) -> None:
+        self._own: defaultdict[tuple[str, str], list[Override]] = defaultdict(list)
+        for price in overrides if known_at is None else as_known(overrides, known_at):
+            self._own[price.provider.lower(), price.model.lower()].append(price)
         self._tariffs: dict[tuple[str, str], Tariff] = {}
 
     def tariff(self, provider: str, model: str) -> Tariff:
@@ -35,7 +44,8 @@ class PriceBook:
         found = self._tariffs.get((provider, model))
         if found is None:
             known = library.find(provider, model)
-            found = tariff.build(provider, model, self._overrides, known)
+            own = self._own.get((provider.lower(), model.lower()), ())
+            found = tariff.build(provider, model, own, known)
             self._tariffs[provider, model] = found
         return found
 
@@ -62,8 +72,8 @@ class PriceBook:
         """Pico-dollars of one request and where they are from; None is unpriced.
 
         moment: microseconds since 1970. given: the cost that came with the row, pico-dollars.
+        A service tier that the price has no rates of costs the standard ones, marked so.
         """
-        del service_tier  # no source has rates of other tiers yet
         if given is not None:
             return given, GIVEN
         if status == "failure" and not any(usage):
@@ -76,5 +86,10 @@ class PriceBook:
             price, origin = segment.daily.at(moment), segment.origin
         else:
             price, origin = flat
+        if service_tier and price is not None and (service := service_name(service_tier)):
+            if service in price.services:
+                price = price.services[service]
+            elif origin.source != "local":
+                origin = origin.assuming(STANDARD_TIER)
         cost = None if price is None else price.pico(usage)
         return (None, UNPRICED) if cost is None else (cost, origin)

@@ -37,10 +37,14 @@ FREE = Rates(input=Decimal(0), output=Decimal(0))
 
 
 class Tier(NamedTuple):
-    """Rates of all tokens of a request whose prompt is longer than `above` tokens."""
+    """Rates of all tokens of a request whose prompt is longer than `above` tokens.
+
+    service: the service tier that the request was served at; empty is the standard one.
+    """
 
     above: int
     rates: Rates
+    service: str = ""
 
 
 class _Weights(NamedTuple):
@@ -68,13 +72,19 @@ class Price:
     """What any usage costs while this price is valid.
 
     Long prompts: crossing a tier's threshold applies its rates to all tokens of the request,
-    so each tier is a set of weights, chosen by input_tokens.
+    so each tier is a set of weights, chosen by input_tokens. Other service tiers are prices of
+    their own, in `services`.
     """
 
-    __slots__ = ("_divisor", "_first", "_later", "_threshold", "tiers")
+    __slots__ = ("_divisor", "_first", "_later", "_threshold", "services", "tiers")
 
     def __init__(self, tiers: Sequence[Tier]) -> None:
-        self.tiers = tuple(tiers)
+        self.tiers = tuple(sorted(tiers, key=lambda tier: (tier.service, tier.above)))
+        self.services = {
+            name: Price([tier._replace(service="") for tier in self.tiers if tier.service == name])
+            for name in {tier.service for tier in self.tiers} - {""}
+        }
+        tiers = [tier for tier in self.tiers if not tier.service]
         places = max(6, *(_places(tier.rates) for tier in tiers))
         # A rate per million with p places is a whole number of 10^-(p + 6) dollars per token.
         weights = [_weights(tier.rates, places) for tier in tiers]
@@ -83,7 +93,7 @@ class Price:
         self._later = tuple(
             (tier.above, weight) for tier, weight in zip(tiers, weights, strict=True)
         )[:0:-1]
-        self._threshold = self.tiers[1].above if len(self.tiers) > 1 else 1 << 62
+        self._threshold = tiers[1].above if len(tiers) > 1 else 1 << 62
 
     def pico(self, usage: Usage) -> int | None:
         """Pico-dollars, or None where tokens have no price or contradict each other."""
@@ -97,7 +107,7 @@ class Price:
         if reasoning or audio_in or audio_out:
             total += reasoning * w.reasoning
             total += audio_in * w.audio_input + audio_out * w.audio_output
-            if audio_in and w.audio_input:
+            if audio_in and (w.audio_input or w.cached_audio):
                 overlap = cached_audio(usage)
                 if read + write + write_1h + audio_in - overlap > tokens:
                     return None

@@ -48,8 +48,11 @@ class Tariff:
 def build(
     provider: str, model: str, overrides: Sequence[Override], library: LibraryModel | None
 ) -> Tariff:
-    """Put the sources of one model together; of two overrides the one made later wins."""
-    own = sorted((o for o in overrides if o.names(provider, model)), key=lambda o: -o.id)
+    """Put the sources of one model together; of two prices of one kind the later made wins."""
+    own = sorted(
+        (o for o in overrides if o.names(provider, model) and not o.withdrawn),
+        key=lambda o: (o.list != "", -o.id),
+    )
     edges = {-EVER, EVER}
     for override in own:
         edges |= {override.start, EVER if override.end is None else override.end}
@@ -67,6 +70,7 @@ def build(
 def _segment(
     start: int, end: int, provider: str, own: Sequence[Override], library: LibraryModel | None
 ) -> Segment:
+    # Prices of one's own come first in `own`, those of lists after them.
     for override in own:
         if override.start <= start and (override.end is None or end <= override.end):
             return _overridden(start, end, override, "")
@@ -79,11 +83,11 @@ def _segment(
             return Segment(start, end, LIBRARY, daily)
     later = [override for override in own if override.start >= end]
     if later:
-        first = min(later, key=lambda o: o.start)
+        first = min(later, key=lambda o: (o.list != "", o.start))
         return _overridden(start, end, first, BEFORE_FIRST_PRICE)
     return Segment(start, end, UNPRICED, _NONE)
 
 
 def _overridden(start: int, end: int, override: Override, assumption: str) -> Segment:
-    origin = Origin("override", str(override.id), assumption)
+    origin = Origin("list" if override.list else "override", str(override.id), assumption)
     return Segment(start, end, origin, Daily((0,), (override.price(),)), override)

@@ -71,7 +71,7 @@ def test_a_price_of_ones_own_is_kept_listed_and_used(database: str) -> None:
         (("--input", "-1", "--output", "1", "--from", "2026-01-01"), "out of range"),
         (("--input", "x", "--output", "1", "--from", "2026-01-01"), "not a number"),
         (("--input", "1", "--output", "1", "--from", "soon"), "not a date or time"),
-        (("--input", "0.0000000000001", "--output", "1", "--from", "2026-01-01"), "twelve"),
+        (("--input", "1e-25", "--output", "1", "--from", "2026-01-01"), "24 decimal"),
         (
             ("--input", "1", "--output", "1", "--from", "2026-02-01", "--to", "2026-01-01"),
             "end after",

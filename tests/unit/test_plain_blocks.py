@@ -19,12 +19,14 @@ from spend.capture.block import Block
 from spend.capture.building import Builder, Numbered, Source
 from spend.capture.csv_files import CsvSource
 from spend.capture.staging import Stager
-from spend.pricing import Override, PriceBook, Rates
+from spend.pricing import Override, PriceBook, Rates, Tier
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 # A rate that is no whole number of pico-dollars per token, from a day on.
 TINY = Rates(input=Decimal("0.0000001"), output=Decimal("0.0000003"))
-BOOK = PriceBook([Override(1, "openai", "gpt-4o", datetime(2026, 11, 2, tzinfo=UTC), None, TINY)])
+BOOK = PriceBook(
+    [Override(1, "openai", "gpt-4o", datetime(2026, 11, 2, tzinfo=UTC), None, (Tier(0, TINY),))]
+)
 COUNTS = ("", "0", "7", "1234", "200000", "200001", "007", "12.0", "-1", "0x10", " 5", "1_0", "x",
           "9007199254740991", "9007199254740992", "99999999999999999999")  # fmt: skip
 TEXTS = ("", "", "a", "b c", " d", "é", "back\\slash", "a|b", "tab\there", 'q"uote', "new\nline",

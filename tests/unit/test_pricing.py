@@ -21,6 +21,7 @@ from genai_prices.types import (
 )
 
 from spend.pricing import Override, PriceBook, Rates, Usage, dollars
+from spend.pricing import Tier as PriceTier
 from spend.pricing.usage import cached_audio
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -186,7 +187,7 @@ def test_a_cost_that_came_with_the_row_is_booked_as_it_is() -> None:
 
 
 def override(id_: int, start: datetime, end: datetime | None, rates: Rates, name: str) -> Override:
-    return Override(id_, "openai", name, start, end, rates)
+    return Override(id_, "openai", name, start, end, (PriceTier(0, rates),))
 
 
 def flat(amount: int | str) -> Rates:
@@ -224,7 +225,7 @@ def test_the_first_known_price_holds_before_its_date_and_is_marked() -> None:
 
 
 def test_an_override_of_a_local_provider_wins_over_its_zero() -> None:
-    own = Override(3, "ollama", "llama3", at(2026, 1, 1), None, flat("0.4"))
+    own = Override(3, "ollama", "llama3", at(2026, 1, 1), None, (PriceTier(0, flat("0.4")),))
     assert price(PriceBook([own]), "ollama", "llama3", at(2026, 5, 1))[0] == Decimal("0.00044")
 
 

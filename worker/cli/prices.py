@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 import click
 
 from spend.errors import BadInputError
-from spend.pricing import Override, Rates, overrides
+from spend.pricing import Override, Rates, Tier, overrides
 from spend.pricing.explain import Explanation, explain
 from worker.cli.output import moment, print_json, print_table
 from worker.database import transaction
@@ -163,7 +163,7 @@ def set_(
             session,
             provider=provider.strip(),
             model=model.strip(),
-            rates=rates,
+            tiers=[Tier(0, rates)],
             valid_from=moment(since, "UTC"),
             valid_to=moment(until, "UTC") if until else None,
             note=note,
@@ -200,7 +200,7 @@ def list_(*, as_json: bool) -> None:
                     "model": o.model,
                     "valid_from": o.valid_from.astimezone(UTC).isoformat(),
                     "valid_to": o.valid_to.astimezone(UTC).isoformat() if o.valid_to else None,
-                    "per_million": _rates(o.rates),
+                    "per_million": _rates(o.tiers[0].rates),
                     "note": o.note,
                 }
                 for o in found
@@ -211,7 +211,10 @@ def list_(*, as_json: bool) -> None:
     else:
         print_table(
             ["id", "provider", "model", "period", "input", "output", "note"],
-            [(o.id, o.provider, o.model, _period(o), *_two(o.rates), o.note) for o in found],
+            [
+                (o.id, o.provider, o.model, _period(o), *_two(o.tiers[0].rates), o.note)
+                for o in found
+            ],
             numbers=["id", "input", "output"],
         )
 
