@@ -1,10 +1,10 @@
 """What is stored: one file per table."""
 
+from models.api_key_names import ApiKeyName
 from models.api_tokens import SCOPES, ApiToken
 from models.attribution_limits import AttributionLimit
 from models.attribution_rules import MATCH_FIELDS, AttributionRule
 from models.attribution_values import AttributionValue
-from models.api_key_names import ApiKeyName
 from models.attributions import ATTRIBUTION_FIELDS, Attribution
 from models.audits import Audit
 from models.base import Base
@@ -39,8 +39,8 @@ __all__ = [
     "SCOPES",
     "STATUSES",
     "TOKEN_CLASSES",
-    "ApiToken",
     "ApiKeyName",
+    "ApiToken",
     "Attribution",
     "AttributionLimit",
     "AttributionRule",
@@ -53,10 +53,10 @@ __all__ = [
     "GatewaySpool",
     "InboxEvent",
     "IngestCount",
-    "PriceEnd",
     "LitellmDay",
     "LitellmSeen",
     "LitellmSource",
+    "PriceEnd",
     "PriceOverride",
     "PriceVersion",
     "ReportingZone",
