@@ -44,9 +44,10 @@ task_create_missing_queues = True
 task_default_queue = "maintenance"
 task_queues = [
     _Queue(_name, _Exchange(_name), routing_key=_name)
-    for _name in ("ticks", "rollups", "maintenance")
+    for _name in ("capture", "ticks", "rollups", "maintenance")
 ]
 task_routes = {
+    "tasks.capture.*": {"queue": "capture"},
     "tasks.ticks.take": {"queue": "ticks"},
     "tasks.rollups.*": {"queue": "rollups"},
     "tasks.maintenance.*": {"queue": "maintenance"},

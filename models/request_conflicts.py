@@ -20,7 +20,9 @@ class RequestConflict(Base):
     route: Mapped[str] = mapped_column(
         Text, nullable=False, comment="the way that the second one came"
     )
-    request_id: Mapped[str | None] = mapped_column(Text, comment="the sender's id of the request")
+    request_id: Mapped[str | None] = mapped_column(
+        Text, index=True, comment="the sender's id of the request"
+    )
     reason: Mapped[str] = mapped_column(Text, nullable=False)
     said: Mapped[dict[str, Any]] = mapped_column(
         JSONB,

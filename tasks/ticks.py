@@ -1,4 +1,5 @@
-from spend import ticks
+from spend import inbox, ticks
+from tasks import capture
 from tasks.rollups import RING_SECONDS, roll_up
 from worker.base import LedgerTask
 from worker.celery import app
@@ -6,7 +7,7 @@ from worker.celery import app
 
 @app.task(bind=True, base=LedgerTask, max_retries=0)  # the next tick is the retry
 def take(self: LedgerTask) -> ticks.TickResult:
-    """Store a tick and ring for the shards that have something to count."""
+    """Store a tick; ring for the shards that have something to count, and for a filled inbox."""
     with self.transaction() as run:
         result = ticks.take(run.session)
     with self.transaction() as run:
@@ -15,4 +16,6 @@ def take(self: LedgerTask) -> ticks.TickResult:
             ticks.summarize(run.session, result.span)
         for provider in result.shards:
             run.send(roll_up, provider=provider, expires=RING_SECONDS)
+        if inbox.waiting(run.session):
+            run.send(capture.drain, expires=capture.RING_SECONDS)
     return result

@@ -37,6 +37,7 @@ CREATE TABLE request_conflicts (
   said jsonb NOT NULL,
   CONSTRAINT pk_request_conflicts PRIMARY KEY (id)
 );
+CREATE INDEX ix_request_conflicts_request_id ON request_conflicts (request_id);
 """
 
 GRANTS = """

@@ -1,4 +1,4 @@
-"""The cost of many rows at once, equal to PriceBook.price() of each."""
+"""The cost of many rows at once, equal to what booking.decide() says of each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +9,7 @@ from spend.capture.block import Column
 from spend.capture.plain import Plain
 from spend.capture.request import Request
 from spend.pricing import Origin, PriceBook
+from spend.pricing.booking import Costs, decide
 from spend.pricing.rates import USUAL
 
 _AUDIO = (6, 7)
@@ -38,6 +39,7 @@ def price(plain: Plain, book: PriceBook, versions: Mapping[Origin, int]) -> tupl
         alike, pc.less_equal(usage[0], _take([s.longest if s else 0 for s in simple], codes))
     )
     alike = pc.and_(alike, pc.less_equal(usage[1], USUAL))
+    alike = pc.and_(alike, pc.greater(pc.add(usage[0], usage[1]), 0))
     for place in _AUDIO:
         if plain.usage[place] is not None:
             alike = pc.and_(alike, pc.equal(usage[place], 0))
@@ -70,14 +72,17 @@ def zeros(rows: int) -> Column:
 
 
 def _one(request: Request, book: PriceBook) -> tuple[int | None, Origin]:
-    return book.price(
+    booked = decide(
+        book,
         request.provider,
         request.model,
         request.started_us,
         request.usage,
         status=request.status,
-        given=request.cost_pico,
+        tier=None,
+        costs=Costs(given=request.cost_pico),
     )
+    return booked.pico, booked.origin
 
 
 def _take(per_group: Sequence[int | bool], codes: Column) -> Column:

@@ -7,16 +7,20 @@ The first of these that is known:
 4. what a gateway computed: it saw tiers, tools and images that no token count shows
 5. our price lists
 What is known and not booked is kept beside it, so that they can be compared.
+
+A success that says neither tokens nor a cost is unpriced: no model answers with nothing, so what it
+used is not known. Only where it could have used anything for nothing is its cost a known zero.
 """
 
 from typing import NamedTuple
 
 from spend.pricing.book import PriceBook
-from spend.pricing.origin import FAILED, GIVEN, Origin
+from spend.pricing.origin import FAILED, GIVEN, UNPRICED, Origin
 from spend.pricing.usage import Usage
 
 GATEWAY = Origin("gateway")
 PROVIDER = Origin("provider")
+_SOME = Usage(input_tokens=1, output_tokens=1)
 
 
 class Costs(NamedTuple):
@@ -63,6 +67,8 @@ def decide(
     computed, origin = book.price(
         provider, model, moment, usage, status=status, given=None, service_tier=tier
     )
+    if computed == 0 and not any(usage) and not _free(book, provider, model, moment, tier):
+        computed, origin = None, UNPRICED
     if computed is not None and origin.source == "override" and not origin.assumption:
         return Booked(computed, origin, None, gateway, reported)
     if reported is not None:
@@ -70,3 +76,10 @@ def decide(
     if gateway is not None:
         return Booked(gateway, GATEWAY, computed, None, None)
     return Booked(computed, origin)
+
+
+def _free(book: PriceBook, provider: str, model: str, moment: int, tier: str | None) -> bool:
+    cost, _ = book.price(
+        provider, model, moment, _SOME, status="success", given=None, service_tier=tier
+    )
+    return cost == 0

@@ -91,3 +91,18 @@ HAVING count(DISTINCT k.row_id) > 1 OR bool_or(k.digest <> s.digest
   OR k.started_at NOT BETWEEN s.started_at - INTERVAL '2 seconds'
     AND s.started_at + INTERVAL '2 seconds')
 ORDER BY s.line;
+
+-- name: prices_stamp
+-- Changes whenever a price of one's own is added.
+SELECT max(id) AS newest, count(*) AS prices FROM price_overrides;
+
+-- name: report_conflicts
+-- Notes requests whose id was known for something else, each of them once.
+INSERT INTO request_conflicts (route, request_id, reason, said)
+SELECT c.route, c.request_id, c.reason, CAST(c.said AS jsonb)
+FROM jsonb_to_recordset(CAST(:conflicts AS jsonb))
+  AS c (route text, request_id text, reason text, said text)
+WHERE NOT EXISTS (
+  SELECT FROM request_conflicts AS r
+  WHERE r.request_id = c.request_id AND r.reason = c.reason AND r.said = CAST(c.said AS jsonb)
+);

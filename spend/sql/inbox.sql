@@ -1,0 +1,17 @@
+-- name: waiting
+-- Whether an event waits to be booked.
+SELECT EXISTS (SELECT FROM event_inbox WHERE error IS NULL);
+
+-- name: take
+-- The oldest events that wait and that nobody else is booking.
+SELECT id, route, body FROM event_inbox WHERE error IS NULL
+ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED;
+
+-- name: settle
+-- Forgets the events that are in the ledger, and notes why the others are not.
+WITH gone AS (
+  DELETE FROM event_inbox WHERE id = ANY (CAST(:booked AS bigint[]))
+)
+UPDATE event_inbox AS e SET error = r.reason
+FROM unnest(CAST(:refused AS bigint[]), CAST(:reasons AS text[])) AS r (id, reason)
+WHERE e.id = r.id;

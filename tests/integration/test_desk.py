@@ -1,0 +1,193 @@
+"""Events that are booked as they come: once each, whatever the route, the order and the rivals."""
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from spend.capture.desk import Desk, Refused
+from spend.pricing import Rates, overrides
+from tests.support.captured import counted, ledger
+from tests.support.desks import book, event
+from tests.support.ledger import scalar
+from worker.database import engine, transaction
+
+
+def keys_of_row(row_id: int) -> int:
+    return int(scalar("SELECT count(*) FROM request_keys WHERE row_id = :id", id=row_id))
+
+
+def costs() -> list[Any]:
+    columns = "cost_usd, computed_cost_usd, gateway_cost_usd, provider_cost_usd"
+    return [tuple(row) for row in ledger(columns)]
+
+
+def source() -> str:
+    return str(
+        scalar(
+            "SELECT source FROM cost_logs AS l JOIN price_versions AS v ON v.id = price_version_id"
+        )
+    )
+
+
+def test_an_event_is_booked_once_however_often_it_comes(database: str) -> None:
+    assert book(event()).imported == 1
+    assert book(event(), event()).known == 2
+    assert counted() == (1, 1, Decimal("0.0035"))
+
+
+@pytest.mark.parametrize("first", ["one", "other", "both"])
+@pytest.mark.parametrize("second", ["one", "other", "both"])
+def test_requests_that_share_any_id_are_one(database: str, first: str, second: str) -> None:
+    """A route that knows both ids leads those that know one of them to the same request."""
+    names = {"one": ("call", ()), "other": ("response", ()), "both": ("call", ["response"])}
+    for name in ("both", first, second):
+        id_, others = names[name]
+        book(event(id=id_, other_ids=others))
+    (row,) = ledger("id")
+    assert keys_of_row(row.id) == 2
+
+
+def test_a_later_route_adds_the_ids_that_it_knows(database: str) -> None:
+    book(event(id="a"))
+    book(event(id="b", other_ids=["a"]))
+    book(event(id="c", other_ids=["b"]))
+    assert counted() == (1, 3, Decimal("0.0035"))
+
+
+def test_requests_of_one_call_that_share_an_id_are_one(database: str) -> None:
+    found = book(event(id="a"), event(id="b", other_ids=["a"]), event(id="c", other_ids=["b"]))
+    assert (found.imported, found.known) == (1, 2)
+    assert counted() == (1, 3, Decimal("0.0035"))
+
+
+def test_ids_of_two_requests_in_one_are_a_conflict(database: str) -> None:
+    book(event(id="a"), event(id="b"))
+    (stored,) = book(event(id="a", other_ids=["b"])).conflicts
+    (staged,) = book(event(id="x"), event(id="y"), event(id="x", other_ids=["y"])).conflicts
+    assert stored.reason == staged.reason == "its ids are known for two requests"
+    assert (stored.index, staged.index) == (0, 2)
+    assert counted()[0] == 4
+
+
+def test_rivals_that_know_different_ids_book_each_request_once(database: str) -> None:
+    """Eight sessions at once, each with another choice of the same requests' ids."""
+    desk = Desk(engine())
+
+    def rival(number: int) -> None:
+        for start in range(0, 60, 20):
+            rows = []
+            for n in range(start, start + 20):
+                ids = [f"{n}-a", f"{n}-b", f"{n}-c"]
+                chosen = [ids[(number + n) % 3], *ids]
+                rows.append(event(id=chosen[0], other_ids=chosen[1:]))
+            desk.book(rows if number % 2 else rows[::-1], route="test")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(rival, range(8)))
+    assert counted() == (60, 180, Decimal("0.0035") * 60)
+
+
+def test_all_or_nothing(database: str) -> None:
+    with pytest.raises(Refused) as refused:
+        book(event(id="good"), event(id="bad", input_tokens=-1), event(id="worse", modle="x"))
+    assert [(p.index, p.id) for p in refused.value.problems] == [(1, "bad"), (2, "worse")]
+    assert "event 1: a token count is negative: -1" in str(refused.value)
+    assert counted()[0] == 0
+
+
+def test_the_good_ones_go_in_where_that_is_asked_for(database: str) -> None:
+    found = book(event(id="good"), event(id="bad", input_tokens=-1), strict=False)
+    assert (found.imported, [p.index for p in found.rejected]) == (1, [1])
+
+
+def test_a_known_id_with_other_content_is_reported_once_and_booked_never(database: str) -> None:
+    book(event())
+    for _ in range(2):
+        (conflict,) = book(event(output_tokens=7)).conflicts
+        assert (conflict.id, conflict.reason) == ("call-1", "this id is known with other content")
+    assert counted() == (1, 1, Decimal("0.0035"))
+    with transaction("spendbeat_reader") as session:
+        (row,) = session.execute(text("SELECT route, request_id, said FROM request_conflicts"))
+    assert (row.route, row.request_id, row.said["output_tokens"]) == ("test", "call-1", 7)
+
+
+def test_what_rounds_between_routes_is_no_conflict(database: str) -> None:
+    book(event(gateway_cost_usd=0.1 + 0.2))
+    found = book(event(started_at="2026-11-20T10:00:01.4Z", gateway_cost_usd="0.3"), event())
+    assert (found.known, found.conflicts) == (2, ())
+
+
+def test_the_booked_cost_and_those_beside_it(database: str) -> None:
+    """The provider's own word goes before the gateway's, and that before our price list."""
+    book(event(id="1"))
+    book(event(id="2", gateway_cost_usd="0.004"))
+    book(event(id="3", gateway_cost_usd="0.004", provider_cost_usd=0.005))
+    book(event(id="4", gateway_cost_usd="0.004", provider_cost_usd=0.005, cost_usd=0))
+    ours, gateway, provider = Decimal("0.0035"), Decimal("0.004"), Decimal("0.005")
+    assert costs() == [
+        (ours, None, None, None),
+        (gateway, ours, None, None),
+        (provider, ours, gateway, None),
+        (0, None, gateway, provider),
+    ]
+
+
+def test_a_price_of_ones_own_goes_before_what_others_computed(database: str) -> None:
+    with transaction() as session:
+        overrides.add(
+            session,
+            provider="openai",
+            model="gpt-4o",
+            rates=Rates(input=Decimal(1), output=Decimal(1)),
+            valid_from=_moment("2026-01-01"),
+        )
+    book(event(gateway_cost_usd="0.004", provider_cost_usd="0.005"))
+    assert costs() == [(Decimal("0.0011"), None, Decimal("0.004"), Decimal("0.005"))]
+    assert source() == "override"
+
+
+def test_an_unknown_model_is_unpriced_unless_somebody_knows_what_it_cost(database: str) -> None:
+    found = book(event(id="1", model="nope-9"), event(id="2", model="nope-9", gateway_cost_usd=2))
+    assert found.unpriced == 1
+    assert [row[0] for row in costs()] == [None, Decimal(2)]
+
+
+def test_a_success_that_says_nothing_of_its_usage_is_unpriced_not_free(database: str) -> None:
+    silent = {"input_tokens": None, "output_tokens": None}
+    found = book(
+        event(id="1", **silent),
+        event(id="2", **silent, status="failure"),
+        event(id="3", **silent, provider="ollama", model="llama3"),
+    )
+    assert found.unpriced == 1
+    assert [row[0] for row in costs()] == [None, 0, 0]
+
+
+def test_a_price_that_comes_later_is_used_within_a_second(database: str) -> None:
+    from tests.support.waiting import wait_for
+
+    desk = Desk(engine())
+    desk.book([event(id="0", model="nope-9")], route="test")
+    with transaction() as session:
+        overrides.add(
+            session,
+            provider="openai",
+            model="nope-9",
+            rates=Rates(input=Decimal(1), output=Decimal(1)),
+            valid_from=_moment("2026-01-01"),
+        )
+    tries = iter(range(1, 10_000))
+
+    def priced() -> bool:
+        return desk.book([event(id=f"{next(tries)}", model="nope-9")], route="test").unpriced == 0
+
+    wait_for(priced, "the new price", 10)
+
+
+def _moment(day: str) -> Any:
+    from datetime import UTC, datetime
+
+    return datetime.fromisoformat(day).replace(tzinfo=UTC)

@@ -1,0 +1,25 @@
+"""Events booked the way that all live routes book them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from spend.capture.desk import Booked, Desk
+from worker.database import engine
+
+EVENT = {
+    "id": "call-1",
+    "started_at": "2026-11-20T10:00:00Z",
+    "provider": "openai",
+    "model": "gpt-4o",
+    "input_tokens": 1000,
+    "output_tokens": 100,
+}
+
+
+def event(**fields: Any) -> dict[str, Any]:
+    """A request of 1,000 and 100 tokens of gpt-4o ($0.0035), with some fields changed."""
+    return {**EVENT, **fields}
+
+
+def book(*events: Mapping[str, Any], strict: bool = True, route: str = "test") -> Booked:
+    return Desk(engine()).book(events, route=route, strict=strict)
