@@ -1,0 +1,276 @@
+"""Corrections of booked requests: signed rows that bring their net figures to what is wanted.
+
+Nothing in the ledger changes. An adjustment keeps the time, provider, model, attribution and
+status of the row that it names, counts no request, and holds the difference; what a request costs
+is its row and its adjustments together. Everything that corrects goes through here.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import psycopg2
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from models import TOKEN_CLASSES, PriceVersion
+from spend.pricing.money import dollars, to_pico
+from spend.pricing.origin import Origin
+from spend.pricing.usage import Usage
+from spend.pricing.versions import resolve
+from spend.sql import query
+
+_LOCK = 0x5BEA70005
+# Ids further apart than this are looked up apart: a block range holds some 1,500 rows.
+_GAP = 2_000
+# How many rows are looked up and corrected at a time; the transaction may hold more.
+_TOGETHER = 20_000
+_COLUMNS = (
+    *("adjusts_id", "started_at", "provider", "model", "attribution_id", "status"),
+    *("price_version_id", "unpriced", "cost_usd"),
+    *TOKEN_CLASSES,
+)
+_COPY = f"COPY cost_logs ({', '.join(_COLUMNS)}) FROM STDIN"
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+class Wanted(NamedTuple):
+    """What a booked request should come to, all its adjustments included.
+
+    cost_usd: None is unpriced. usage: None leaves the tokens. price_version_id: where it is from.
+    """
+
+    row_id: int
+    started_at: datetime
+    cost_usd: Decimal | None
+    usage: Usage | None
+    price_version_id: int
+
+
+class Adjusted(NamedTuple):
+    """rows: how many adjustments were written, delta: what they add up to, in dollars.
+
+    gone: requests that are not in the ledger, since their month is sealed; nothing corrects them.
+    """
+
+    rows: int
+    delta: Decimal
+    gone: int = 0
+
+
+class Change(NamedTuple):
+    """One adjustment of a request: its price version, pico-dollars and what it does to unpriced."""
+
+    version: int
+    pico: int
+    unpriced: int
+
+
+class Entry(NamedTuple):
+    """A request in the ledger as it stands: its row, its adjustments in their order, its tokens.
+
+    booked: the row's own cost in pico-dollars, None where it came unpriced. usage: with what
+    adjustments changed. gateway, provider_said: costs beside the booked one.
+    """
+
+    id: int
+    started_at: datetime
+    provider: str
+    model: str
+    attribution_id: int
+    status: str
+    version: int
+    booked: int | None
+    tier: str | None
+    gateway: int | None
+    provider_said: int | None
+    usage: Usage
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def pico(self) -> int:
+        """What all its rows add up to, also where it counts as unpriced."""
+        return (self.booked or 0) + sum(change.pico for change in self.changes)
+
+    @property
+    def is_unpriced(self) -> bool:
+        return (self.booked is None) + sum(change.unpriced for change in self.changes) > 0
+
+    @property
+    def net(self) -> int | None:
+        """Its cost in pico-dollars; None where it is not known."""
+        return None if self.is_unpriced else self.pico
+
+
+class Correction(NamedTuple):
+    """The adjustment that an entry needs: differences in pico-dollars, unpriced and tokens."""
+
+    entry: Entry
+    version: int
+    pico: int
+    unpriced: int
+    usage: Usage = Usage()
+
+
+def correct(
+    entry: Entry, pico: int | None, version: int, usage: Usage | None = None
+) -> Correction | None:
+    """What brings an entry to a cost (None: unpriced) and a usage; None if it is there already."""
+    difference = (pico or 0) - entry.pico
+    unpriced = (pico is None) - entry.is_unpriced
+    tokens = Usage() if usage is None else _minus(usage, entry.usage)
+    if not difference and not unpriced and not any(tokens):
+        return None
+    return Correction(entry, version, difference, unpriced, tokens)
+
+
+def _minus(one: Usage, other: Usage) -> Usage:
+    return Usage(*(a - b for a, b in zip(one, other, strict=True)))
+
+
+def adjust(session: Session, wanted: Sequence[Wanted]) -> Adjusted:
+    """Bring the net figures of requests to what is wanted, in this transaction.
+
+    Those that are there already get no row, so the same wants again write nothing. Of two wants
+    for one request the last one counts. Keeps other corrections waiting until the transaction
+    ends, so keep it short.
+    """
+    lock(session)
+    rows, pico, gone = 0, 0, 0
+    latest = {(want.row_id, want.started_at): want for want in wanted}
+    ordered = sorted(latest.values(), key=lambda want: want.row_id)
+    for start in range(0, len(ordered), _TOGETHER):
+        part = ordered[start : start + _TOGETHER]
+        found = _find(session, part)
+        made = [_correction(entry, latest[entry.id, entry.started_at]) for entry in found]
+        needed = [correction for correction in made if correction is not None]
+        write(session, needed)
+        rows += len(needed)
+        pico += sum(correction.pico for correction in needed)
+        gone += len(part) - len(found)
+    return Adjusted(rows, dollars(pico), gone)
+
+
+def _correction(entry: Entry, want: Wanted) -> Correction | None:
+    pico = None if want.cost_usd is None else to_pico(want.cost_usd)
+    return correct(entry, pico, want.price_version_id, want.usage)
+
+
+def lock(session: Session) -> None:
+    """Keep other corrections waiting until this transaction ends; what is read then, holds."""
+    session.execute(query("adjustments", "lock"), {"lock": _LOCK})
+
+
+class Span(NamedTuple):
+    """Ledger rows that lie close together, by id and by time, both ends included."""
+
+    low: int
+    high: int
+    first: datetime
+    last: datetime
+
+
+def spans(wanted: Iterable[Wanted]) -> list[Span]:
+    """Few stretches of the ledger that hold all wanted rows, which come in the order of ids."""
+    found: list[Span] = []
+    for want in wanted:
+        at = want.started_at
+        if found and want.row_id - found[-1].high <= _GAP:
+            last = found[-1]
+            found[-1] = Span(last.low, want.row_id, min(last.first, at), max(last.last, at))
+        else:
+            found.append(Span(want.row_id, want.row_id, at, at))
+    return found
+
+
+def _find(session: Session, wanted: Sequence[Wanted]) -> list[Entry]:
+    near = spans(wanted)
+    binds: dict[str, Sequence[object]] = {
+        "ids": [want.row_id for want in wanted],
+        "times": [want.started_at.isoformat() for want in wanted],
+        "lows": [span.low for span in near],
+        "highs": [span.high for span in near],
+        "firsts": [span.first.isoformat() for span in near],
+        "lasts": [span.last.isoformat() for span in near],
+    }
+    found = session.execute(query("adjustments", "find"), {n: _array(v) for n, v in binds.items()})
+    return [entry_of(tuple(row)) for row in found]
+
+
+def _array(values: Sequence[object]) -> str:
+    """An array as Postgres reads it, which takes it a tenth of the time of a list of literals."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    """An entry from a row of the queries that return one: 11 columns, tokens, adjustments."""
+    id_, at, provider, model, attribution, status, version, cost, tier, gateway, said = row[:11]
+    versions, costs, unpriced = row[19:22]
+    changes = (
+        tuple(Change(v, to_pico(c), u) for v, c, u in zip(versions, costs, unpriced, strict=True))
+        if versions
+        else ()
+    )
+    return Entry(
+        *(id_, at, provider, model, attribution, status, version),
+        *(_pico(cost), tier, _pico(gateway), _pico(said)),
+        Usage(*row[11:19]),
+        changes,
+    )
+
+
+def _pico(cost: Decimal | None) -> int | None:
+    return None if cost is None else to_pico(cost)
+
+
+def write(session: Session, corrections: Sequence[Correction]) -> None:
+    """Add adjustments to the ledger; their entries must have been read since lock()."""
+    if not corrections:
+        return
+    session.execute(query("capture", "lock_ledger"))
+    lines = "".join(_line(correction) for correction in _distinct(session, corrections))
+    driver = session.connection().connection.driver_connection
+    assert driver is not None  # noqa: S101 - a connection that is open has one
+    try:
+        with driver.cursor() as cursor:
+            cursor.copy_expert(_COPY, io.StringIO(lines))
+    except psycopg2.Error as error:
+        # As SQLAlchemy would say it, so that whoever retries knows it.
+        raise DBAPIError.instance(_COPY, None, error, psycopg2.Error) from error
+
+
+def _line(correction: Correction) -> str:
+    entry, version, pico, unpriced, usage = correction
+    texts = (entry.provider, entry.model, entry.status)
+    provider, model, status = (text.translate(_ESCAPES) for text in texts)
+    head = f"{entry.id}\t{entry.started_at.isoformat()}\t{provider}\t{model}"
+    figures = f"{entry.attribution_id}\t{status}\t{version}\t{unpriced}\t{pico}e-12"
+    return f"{head}\t{figures}\t" + "\t".join(map(str, usage)) + "\n"
+
+
+def _distinct(session: Session, corrections: Sequence[Correction]) -> list[Correction]:
+    """With a price version that the request has no adjustment of yet: there can be one each.
+
+    A gateway may change its mind twice; the second time is noted as 'again 2' of the same source.
+    """
+    again = {
+        c: len(c.entry.changes) + 1
+        for c in corrections
+        if any(change.version == c.version for change in c.entry.changes)
+    }
+    if not again:
+        return list(corrections)
+    ids = {correction.version for correction in again}
+    columns = (PriceVersion.source, PriceVersion.version, PriceVersion.assumption)
+    known = session.execute(select(PriceVersion.id, *columns).where(PriceVersion.id.in_(ids)))
+    origins = {id_: Origin(*origin) for id_, *origin in known}
+    named = {c: _again(origins[c.version], times) for c, times in again.items()}
+    versions = resolve(session, named.values())
+    return [c._replace(version=versions[named[c]]) if c in named else c for c in corrections]
+
+
+def _again(origin: Origin, times: int) -> Origin:
+    return origin._replace(assumption=f"{origin.assumption} again {times}".strip())
