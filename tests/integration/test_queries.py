@@ -13,6 +13,11 @@ UTILITY = ("LOCK ", "ALTER ", "TRUNCATE ", "COPY ", "CREATE ")
 VALUES: dict[str, object] = {
     "snapshot": "1:1:",
     "ended": [],
+    "fields": [],
+    "values": [],
+    "added": [],
+    "times": [],
+    "examples": [],
     "booked": [],
     "refused": [],
     "reasons": [],
