@@ -1,5 +1,6 @@
 from spend import audit as audits
 from spend import partitions, ticks
+from spend.sql import query
 from worker.base import LedgerTask
 from worker.celery import app
 
@@ -10,8 +11,9 @@ _HARD_LIMIT = 1800
 
 @app.task(bind=True, base=LedgerTask)
 def prune(self: LedgerTask) -> int:
-    """Forget the ticks that every cursor has passed."""
+    """Forget the ticks that every cursor has passed, and old conflicts."""
     with self.transaction() as run:
+        run.session.execute(query("capture", "prune_conflicts"))
         return ticks.prune(run.session)
 
 

@@ -106,3 +106,11 @@ WHERE NOT EXISTS (
   SELECT FROM request_conflicts AS r
   WHERE r.request_id = c.request_id AND r.reason = c.reason AND r.said = CAST(c.said AS jsonb)
 );
+
+-- name: list_conflicts
+-- The newest requests whose id was known for something else.
+SELECT at, route, request_id, reason, said FROM request_conflicts ORDER BY id DESC LIMIT :limit;
+
+-- name: prune_conflicts
+-- Forgets conflicts that nobody will look into any more.
+DELETE FROM request_conflicts WHERE at < now() - INTERVAL '90 days';

@@ -15,3 +15,15 @@ WITH gone AS (
 UPDATE event_inbox AS e SET error = r.reason
 FROM unnest(CAST(:refused AS bigint[]), CAST(:reasons AS text[])) AS r (id, reason)
 WHERE e.id = r.id;
+
+-- name: status
+-- How many events wait and since when, and how many could not be booked.
+SELECT count(*) FILTER (WHERE error IS NULL) AS waiting,
+  min(arrived_at) FILTER (WHERE error IS NULL) AS oldest,
+  count(*) FILTER (WHERE error IS NOT NULL) AS rejected
+FROM event_inbox;
+
+-- name: rejected
+-- The oldest events that could not be booked, and why.
+SELECT id, arrived_at, route, error AS reason, body FROM event_inbox WHERE error IS NOT NULL
+ORDER BY id LIMIT :limit;

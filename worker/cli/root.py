@@ -10,18 +10,22 @@ from spend.errors import SpendbeatError
 # keeps every other command quick.
 _COMMANDS = {
     "check-config": "worker.cli.config",
+    "conflicts": "worker.cli.inbox",
     "demo": "worker.cli.demo",
     "exporter": "worker.cli.exporter",
     "generate": "worker.cli.generate",
     "import": "worker.cli.capture",
+    "inbox": "worker.cli.inbox",
     "ledger": "worker.cli.ledger",
     "migrate": "worker.cli.migrate",
     "prices": "worker.cli.prices",
     "rollups": "worker.cli.rollups",
     "servers": "worker.cli.up",
     "spend": "worker.cli.spend",
+    "tokens": "worker.cli.tokens",
     "up": "worker.cli.up",
     "verify": "worker.cli.verify",
+    "web": "worker.cli.web",
 }
 # Postgres' codes for a table, column or function that is not there.
 _NOT_MIGRATED = {"42P01", "42703", "42883"}
