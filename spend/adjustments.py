@@ -144,7 +144,7 @@ def adjust(session: Session, wanted: Sequence[Wanted]) -> Adjusted:
     ordered = sorted(latest.values(), key=lambda want: want.row_id)
     for start in range(0, len(ordered), _TOGETHER):
         part = ordered[start : start + _TOGETHER]
-        found = _find(session, part)
+        found = find(session, part)
         made = [_correction(entry, latest[entry.id, entry.started_at]) for entry in found]
         needed = [correction for correction in made if correction is not None]
         write(session, needed)
@@ -186,7 +186,8 @@ def spans(wanted: Iterable[Wanted]) -> list[Span]:
     return found
 
 
-def _find(session: Session, wanted: Sequence[Wanted]) -> list[Entry]:
+def find(session: Session, wanted: Sequence[Wanted]) -> list[Entry]:
+    """The requests that are wanted, as they stand; sorted by row_id, please."""
     near = spans(wanted)
     binds: dict[str, Sequence[object]] = {
         "ids": [want.row_id for want in wanted],
