@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import NamedTuple
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -29,7 +28,8 @@ _NAMED = 3
 Raw = Mapping[str, object] | Rejected
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Problem:
     """An event that was not booked: its place in what was sent (from 0), its id, and why."""
 
     index: int
