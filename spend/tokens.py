@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -125,7 +125,7 @@ _COLUMNS = (
 )
 
 
-def _token(row: Row[Any]) -> Token:
+def _token(row: Any) -> Token:  # noqa: ANN401 - a row with at least _COLUMNS
     return Token(
         row.id, row.name, frozenset(row.scopes), row.created_at, row.revoked_at, row.last_used_at
     )

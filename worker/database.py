@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError
@@ -16,18 +16,24 @@ from worker.settings import settings
 Role = Literal["spendbeat_owner", "spendbeat_writer", "spendbeat_reader"]
 
 
-def make_engine(url: str, role: Role | None) -> Engine:
-    """An engine whose connections act as `role` (None: as the login itself), in UTC."""
+def make_engine(
+    url: str, role: Role | None, *, pool_size: int = 2, options: str = "", **connect: Any
+) -> Engine:
+    """An engine whose connections act as `role` (None: as the login itself), in UTC.
+
+    options: further ones of the server, as -c name=value. connect: parameters of libpq.
+    """
     role_option = f"-c role={role} " if role else ""
     return create_engine(
         url,
-        pool_size=2,
+        pool_size=pool_size,
         pool_pre_ping=True,
         connect_args={
             # Compiling a plan over dozens of partitions takes longer than running it.
-            "options": f"{role_option}-c timezone=UTC -c jit=off",
+            "options": f"{role_option}-c timezone=UTC -c jit=off {options}",
             "application_name": "spendbeat",
             "connect_timeout": 10,
+            **connect,
         },
     )
 

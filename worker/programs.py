@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,14 @@ class Doors:
     """Where people and Prometheus look in. The password itself is in `password_file`."""
 
     bind: str
+    web_port: int
     flower_port: int
     metrics_port: int
     password_file: Path
+
+    @property
+    def web(self) -> str:
+        return f"http://{_host(self.bind)}:{self.web_port}"
 
     @property
     def flower(self) -> str:
@@ -39,16 +45,19 @@ class Doors:
 
 def doors(chosen: Settings) -> Doors:
     """Choose free ports where 0 is set; PortError for one that is taken."""
-    flower = free_port(chosen.bind, chosen.flower_port, "SPENDBEAT_FLOWER_PORT")
-    metrics = free_port(chosen.bind, chosen.metrics_port, "SPENDBEAT_METRICS_PORT", flower)
-    return Doors(chosen.bind, flower, metrics, chosen.home / "flower.password")
+    bind = chosen.bind
+    web = free_port(bind, chosen.web_port, "SPENDBEAT_WEB_PORT")
+    flower = free_port(bind, chosen.flower_port, "SPENDBEAT_FLOWER_PORT", {web})
+    metrics = free_port(bind, chosen.metrics_port, "SPENDBEAT_METRICS_PORT", {web, flower})
+    return Doors(bind, web, flower, metrics, chosen.home / "flower.password")
 
 
 def programs(chosen: Settings, at: Doors) -> list[Program]:
-    """Worker, beat, Flower and exporter, with what they need in their environment."""
+    """Web, worker, beat, Flower and exporter, with what they need in their environment."""
     level = chosen.log_level.lower()
     shared = {
         "SPENDBEAT_HOME": str(chosen.home),
+        "SPENDBEAT_WEB_PORT": str(at.web_port),
         "SPENDBEAT_FLOWER_PORT": str(at.flower_port),
         "SPENDBEAT_METRICS_PORT": str(at.metrics_port),
     }
@@ -77,6 +86,13 @@ def programs(chosen: Settings, at: Doors) -> list[Program]:
             # Let a batch end; then give its message back; then the database does that.
             stop=((signal.SIGTERM, 15.0), (signal.SIGQUIT, 5.0)),
         ),
+        Program(
+            "web",
+            python_module("worker.cli", "web"),
+            shared,
+            # Requests that it has in hand are answered first.
+            stop=((signal.SIGTERM, 20.0),),
+        ),
         # First to go, so that nothing new is sent to a worker that stops.
         Program("beat", _celery("beat", "--loglevel", level, "--pidfile="), shared, stage=0),
         Program("flower", _celery("flower"), {**shared, **login}),
@@ -104,10 +120,10 @@ def password(path: Path) -> str:
     return made
 
 
-def free_port(bind: str, wanted: int, setting: str, taken: int | None = None) -> int:
+def free_port(bind: str, wanted: int, setting: str, taken: Collection[int] = ()) -> int:
     """The wanted port, or some free one for 0; PortError where it cannot be listened on."""
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    if wanted and wanted == taken:
+    if wanted in taken:
         raise PortError(f"Port {wanted} is set twice. Set {setting} to another, or to 0.")
     try:
         with socket.socket(family) as probe:
@@ -120,7 +136,7 @@ def free_port(bind: str, wanted: int, setting: str, taken: int | None = None) ->
             f"Port {wanted} on {bind} {reason}. Set {setting} to another port, or to 0 for a"
             " free one."
         ) from None
-    return found if found != taken else free_port(bind, wanted, setting, taken)
+    return found if found not in taken else free_port(bind, wanted, setting, taken)
 
 
 def _host(bind: str) -> str:

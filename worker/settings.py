@@ -49,9 +49,22 @@ class Settings(BaseSettings):
         description="Redis 6.2+ or Valkey; without it an embedded one under SPENDBEAT_HOME",
     )
     home: Path = Field(default_factory=default_home, description="data of the embedded servers")
-    bind: str = Field("127.0.0.1", description="address of Flower and the metrics exporter")
+    bind: str = Field(
+        "127.0.0.1", description="address of the HTTP service, Flower and the metrics exporter"
+    )
     flower_port: Port = Field(5555, description="port of Flower; 0 takes a free one")
     metrics_port: Port = Field(9808, description="port of the exporter; 0 takes a free one")
+    web_port: Port = Field(8000, description="port of the HTTP service; 0 takes a free one")
+    web_processes: int = Field(1, ge=1, le=64, description="processes of the HTTP service")
+    web_threads: int = Field(
+        4, ge=1, le=64, description="requests that one of them books at the same time"
+    )
+    web_in_flight: int = Field(
+        32, ge=1, le=4096, description="requests that one of them has in hand; more get 503"
+    )
+    web_body_mib: int = Field(16, ge=1, le=256, description="most MiB of a body as it is sent")
+    web_unpacked_mib: int = Field(64, ge=1, le=1024, description="most MiB of a body unpacked")
+    web_events: int = Field(10_000, ge=1, le=100_000, description="most events of one request")
     concurrency: int = Field(2, ge=1, le=256, description="processes of the worker")
     tick_seconds: float = Field(5.0, ge=0.1, le=3600, description="time between two ticks")
     audit_seconds: float = Field(900.0, ge=1, description="time between two audits by beat")

@@ -45,11 +45,11 @@ _GROUPS = ["provider", "model"]
 def demo(*, once: bool, rows: int, seed: int) -> None:
     """See the whole thing work: a made-up day, imported, rolled up and proved.
 
-    Runs Postgres, Redis, worker, beat, Flower and the metrics exporter, imports yesterday's
-    traffic of a company that does not exist, waits until beat and the workers have counted it,
-    and prints spend and audit. Then it stays up until Ctrl-C. It has servers and data of its own
-    (DATABASE_URL and REDIS_URL do not matter), which stay for the next time: the same day and
-    seed are not booked twice. Exit code 1 if the audit differs.
+    Runs Postgres, Redis, the HTTP service, worker, beat, Flower and the metrics exporter,
+    imports yesterday's traffic of a company that does not exist, waits until beat and the workers
+    have counted it, and prints spend and audit. Then it stays up until Ctrl-C. It has servers and
+    data of its own (DATABASE_URL and REDIS_URL do not matter), which stay for the next time: the
+    same day and seed are not booked twice. Exit code 1 if the audit differs.
 
     \b
     Examples:
@@ -76,6 +76,7 @@ def _environment() -> Path:
         os.environ.pop(name, None)
     normal = default_home()
     os.environ.setdefault("SPENDBEAT_HOME", str(normal.with_name(f"{normal.name}-demo")))
+    os.environ.setdefault("SPENDBEAT_WEB_PORT", "0")
     os.environ.setdefault("SPENDBEAT_FLOWER_PORT", "0")
     os.environ.setdefault("SPENDBEAT_METRICS_PORT", "0")
     os.environ.setdefault("SPENDBEAT_TICK_SECONDS", "1")
@@ -112,7 +113,7 @@ def _everything(home: Path) -> Iterator[_Running]:
         )
     try:
         _wait(
-            "Starting Postgres, Redis, worker, beat, Flower and exporter",
+            "Starting Postgres, Redis, web, worker, beat, Flower and exporter",
             lambda: state.exists() or process.poll() is not None,
             _START_SECONDS,
         )
@@ -226,6 +227,7 @@ def _describe(running: _Running) -> None:
     # On a terminal it is for the one who sits there; a file or pipe may be kept.
     password = login.read_text(encoding="utf-8").strip() if sys.stdout.isatty() else f"in {login}"
     click.echo()
+    click.echo(f"HTTP:    {doors['web']}")
     click.echo(f"Flower:  {doors['flower']} (user {doors['flower_user']}, password {password})")
     click.echo(f"Metrics: {doors['metrics']}")
     click.echo(f"Log:     {running.log}")

@@ -67,8 +67,9 @@ def up() -> None:
     """Run everything on this machine, until Ctrl-C.
 
     Starts the embedded Postgres and Redis (unless DATABASE_URL and REDIS_URL name others),
-    migrates, then runs worker, beat, Flower and the metrics exporter. What dies is started again.
-    The data stays in SPENDBEAT_HOME. Ctrl-C stops cleanly; a second one does not wait.
+    migrates, then runs the HTTP service, worker, beat, Flower and the metrics exporter. What dies
+    is started again. The data stays in SPENDBEAT_HOME. Ctrl-C stops cleanly; a second one does
+    not wait.
 
     \b
     Examples:
@@ -110,7 +111,8 @@ class _Welcome:
     def __call__(self) -> None:
         if self._done:
             return
-        answers = self._answers(self._at.flower_port) and self._answers(self._at.metrics_port)
+        at = self._at
+        answers = all(map(self._answers, (at.web_port, at.flower_port, at.metrics_port)))
         if not answers and time.monotonic() < self._late:
             return
         self._done = True
@@ -118,6 +120,7 @@ class _Welcome:
             speak("up", line)
         found = {
             "pid": os.getpid(),
+            "web": self._at.web,
             "flower": self._at.flower,
             "flower_user": FLOWER_USER,
             "flower_password_file": str(self._at.password_file),
@@ -141,6 +144,7 @@ def describe(at: Doors, *, late: bool = False) -> list[str]:
     )
     return [
         first,
+        f"HTTP:    {at.web} (tokens: spendbeat tokens create NAME --scope ingest)",
         f"Flower:  {at.flower} (user {FLOWER_USER}, password in {at.password_file})",
         f"Metrics: {at.metrics}",
     ]

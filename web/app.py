@@ -1,0 +1,67 @@
+"""The ASGI application: `web.app:application` is a factory that reads the settings."""
+
+import multiprocessing
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from web import health, ingest
+from web.intake import Intake
+from web.openapi import SECURITY
+from web.service import Service
+from worker.processes import die_with_parent
+from worker.settings import Settings, settings
+
+_ABOUT = "Takes what LLM requests used and books each once, with its cost. See docs/http.md."
+
+
+def application() -> FastAPI:
+    """The application of this process."""
+    if multiprocessing.parent_process() is not None:
+        # One of several: without the one who started it, nobody would end it.
+        die_with_parent()
+    return create(settings())
+
+
+def create(chosen: Settings) -> FastAPI:
+    """The application with these settings; it opens nothing before it is started."""
+    service = Service(chosen)
+    intake = Intake(service)
+    # No pages: they would load scripts from a host that is not ours.
+    app = FastAPI(
+        title="Spendbeat",
+        summary="LLM spend that is known and proved",
+        description=_ABOUT,
+        version=version("spendbeat"),
+        docs_url=None,
+        redoc_url=None,
+        lifespan=service.lifespan,
+    )
+    app.include_router(health.router(service))
+    app.include_router(ingest.router(intake))
+    # POST /v1/traces goes here: app.include_router(otlp.router(intake))
+    app.add_exception_handler(HTTPException, _answer_elsewhere)
+    _describe_tokens(app)
+    return app
+
+
+async def _answer_elsewhere(request: Request, error: Exception) -> Response:
+    """404 and 405 in the form of all our answers."""
+    del request
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for nothing else
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+def _describe_tokens(app: FastAPI) -> None:
+    made = app.openapi
+
+    def described() -> dict[str, Any]:
+        found = made()
+        found.setdefault("components", {})["securitySchemes"] = SECURITY
+        return found
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to add to it

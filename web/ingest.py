@@ -1,0 +1,86 @@
+"""Events as JSON: our own, and what LiteLLM's generic API logger sends."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from spend.capture.desk import Problem, Raw
+from spend.capture.request import Rejected
+from web import bodies, openapi
+from web.intake import Door, Events, Intake
+
+TYPES = frozenset({bodies.JSON, *bodies.NDJSON})
+
+
+def read_own(body: bytes, kind: str) -> Events:
+    """Mappings of the fields of a request, as spend.capture.fields has them."""
+    items = bodies.parsed(body, kind)
+    rows: list[Raw] = [
+        item if isinstance(item, dict) else Rejected("not a JSON object") for item in items
+    ]
+    return Events(rows)
+
+
+def read_litellm(body: bytes, kind: str) -> Events:
+    """LiteLLM's standard logging payloads. Its null, for a call without one, is passed over."""
+    items = bodies.parsed(body, kind)
+    places = [place for place, item in enumerate(items) if item is not None]
+
+    def named(problem: Problem) -> Problem:
+        place = places[problem.index]
+        return problem._replace(index=place, id=problem.id or _id(items[place]))
+
+    return Events([_mapped(items[place]) for place in places], named)
+
+
+def _mapped(payload: Any) -> Raw:  # noqa: ANN401 - whatever JSON says
+    if not isinstance(payload, dict):
+        return Rejected("not a JSON object")
+    from spend.capture import litellm  # noqa: PLC0415 - until it is there
+
+    try:
+        return litellm.request(payload)
+    except Rejected as verdict:
+        return verdict
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Rejected("a field has a shape that LiteLLM does not give it")
+
+
+def _id(payload: Any) -> str | None:  # noqa: ANN401 - whatever JSON says
+    if not isinstance(payload, dict):
+        return None
+    found = payload.get("litellm_call_id") or payload.get("id")
+    return found[:100] if isinstance(found, str) else None
+
+
+OWN = Door("ingest", TYPES, read_own)
+LITELLM = Door("litellm", TYPES, read_litellm)
+
+
+def router(intake: Intake) -> APIRouter:
+    """POST /ingest and /ingest/litellm."""
+    routes = APIRouter()
+
+    @routes.post(
+        "/ingest",
+        summary="Book events",
+        responses=openapi.ANSWERS,
+        openapi_extra=openapi.taking(openapi.OWN_BODY),
+    )
+    async def ingest(request: Request) -> Response:
+        """Book a batch of events, all or none; the same again is known and changes nothing."""
+        return await intake.take(request, OWN)
+
+    @routes.post(
+        "/ingest/litellm",
+        summary="Book what LiteLLM logs",
+        responses=openapi.ANSWERS,
+        openapi_extra=openapi.taking(openapi.LITELLM_BODY),
+    )
+    async def ingest_litellm(request: Request) -> Response:
+        """Book standard logging payloads, as LiteLLM's generic API logger sends them."""
+        return await intake.take(request, LITELLM)
+
+    return routes

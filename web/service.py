@@ -1,0 +1,69 @@
+"""What all routes of one web process share, from its start to its end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from spend.capture.desk import Desk
+from web.limits import Limits
+from web.notes import Notes, ended
+from web.tokens import Tokens
+from worker.database import make_engine
+from worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Somebody who holds the ledger (a seal, a rebuild) is waited for, but not for ever: the sender
+# has its answer meanwhile and comes again.
+_STATEMENT_SECONDS = 30
+# Beside the threads that book: two that look up tokens, one that writes notes.
+_OTHER_CONNECTIONS = 3
+# A server that vanished without a word is noticed after this many milliseconds.
+_SILENCE = 20_000
+
+
+class Service:
+    """The desk and what stands around it."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self.limits = Limits.of(chosen)
+        self.engine = make_engine(
+            chosen.sqlalchemy_url,
+            "spendbeat_writer",
+            pool_size=self.limits.threads + _OTHER_CONNECTIONS,
+            options=f"-c statement_timeout={_STATEMENT_SECONDS}s",
+            tcp_user_timeout=_SILENCE,
+        )
+        # Somebody waits for the answer to this one, so it gives up sooner.
+        self.pings = make_engine(
+            chosen.sqlalchemy_url,
+            "spendbeat_reader",
+            pool_size=1,
+            options="-c statement_timeout=2s",
+            connect_timeout=2,
+            tcp_user_timeout=_SILENCE,
+        )
+        self.desk = Desk(self.engine)
+        self.tokens = Tokens(self.engine)
+        self.notes = Notes(self.engine)
+        self.pool = ThreadPoolExecutor(self.limits.threads, "spendbeat-ingest")
+        self.in_flight = 0
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Write notes while it runs; at the end let what has begun be finished."""
+        del app
+        writing = asyncio.create_task(self.notes.keep_writing())
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.pool.shutdown)
+            await ended(writing)
+            await self.notes.write()
+            self.tokens.close()
+            self.engine.dispose()
+            self.pings.dispose()

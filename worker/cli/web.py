@@ -1,0 +1,111 @@
+"""The HTTP service."""
+
+import errno
+import signal
+import socket
+from types import FrameType
+from typing import Any
+
+import click
+
+from spend.errors import UnavailableError
+from worker.settings import Settings, settings
+
+# By name: this room does not know the one of the service.
+_APPLICATION = "web.app:application"
+# A request that is being booked when it is told to stop has this long to be answered.
+_STOP_SECONDS = 15
+# Longer than what common clients and proxies keep an idle connection, so that they close it and
+# never send into one that is being closed here.
+_IDLE_SECONDS = 75
+_BACKLOG = 2048
+
+
+@click.command
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option("--bind", help="Address to listen on; loopback unless set.")
+@click.option("--processes", type=click.IntRange(1, 64), help="Processes that share the port.")
+def web(port: int | None, bind: str | None, processes: int | None) -> None:
+    """Serve HTTP until stopped: events in, health out.
+
+    GET / answers health; POST /ingest, /ingest/litellm and /v1/traces take events and need a
+    token of 'spendbeat tokens create'. There is no TLS: beyond this machine, put a proxy with
+    TLS before it. On SIGTERM requests in hand are answered first.
+
+    \b
+    Examples:
+      spendbeat web
+      spendbeat web --port 8080 --processes 4
+    """
+    from uvicorn import Config, Server  # noqa: PLC0415 - slow to import
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - likewise
+
+    chosen = settings()
+    at = bind or chosen.bind
+    listening = _listen(at, chosen.web_port if port is None else port)
+    count = processes or chosen.web_processes
+    config = Config(
+        _APPLICATION,
+        factory=True,
+        workers=count,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_config=_logging(chosen),
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
+    # uvicorn raises the signal again when it is done, and this is a good end.
+    signal.signal(signal.SIGTERM, _done)
+    host = f"[{at}]" if ":" in at else at
+    click.echo(f"HTTP: http://{host}:{listening.getsockname()[1]}")
+    try:
+        if count > 1:
+            Multiprocess(config, [listening]).run()
+        else:
+            Server(config).run([listening])
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+    finally:
+        listening.close()
+
+
+def _listen(bind: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    found = socket.socket(family)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((bind, port))
+        found.listen(_BACKLOG)
+    except OSError as error:
+        found.close()
+        reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
+        raise UnavailableError(
+            f"The HTTP service cannot listen on {bind}:{port}: {reason}. Choose another port with"
+            " --port or SPENDBEAT_WEB_PORT; 0 takes a free one."
+        ) from None
+    found.set_inheritable(True)
+    return found
+
+
+def _logging(chosen: Settings) -> dict[str, Any]:
+    """Our own lines at the level that is set; of uvicorn's, only what is wrong."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {name: {"level": chosen.log_level} for name in ("web", "spend", "worker")},
+    }
+
+
+def _done(number: int, frame: FrameType | None) -> None:
+    del number, frame
+
+
+commands = {"web": web}
