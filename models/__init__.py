@@ -18,15 +18,18 @@ from models.litellm_days import LitellmDay
 from models.litellm_seen import LitellmSeen
 from models.litellm_sources import LitellmSource
 from models.measures import MEASURES, TOKEN_CLASSES
+from models.price_disagreements import PriceDisagreement
 from models.price_ends import PriceEnd
 from models.price_overrides import PriceOverride
 from models.price_versions import PriceVersion
 from models.reporting_zone import ReportingZone
+from models.repricings import Repricing
 from models.request_conflicts import RequestConflict
 from models.request_keys import RequestKey
 from models.sealed_buckets import SealedBucket
 from models.sealed_months import SealedMonth
 from models.series import Series
+from models.settlement_tries import SettlementTry
 from models.shard_news import ShardNews
 from models.spend_buckets import SpendBucket
 from models.spend_summary import SpendSummary
@@ -56,15 +59,18 @@ __all__ = [
     "LitellmDay",
     "LitellmSeen",
     "LitellmSource",
+    "PriceDisagreement",
     "PriceEnd",
     "PriceOverride",
     "PriceVersion",
     "ReportingZone",
+    "Repricing",
     "RequestConflict",
     "RequestKey",
     "SealedBucket",
     "SealedMonth",
     "Series",
+    "SettlementTry",
     "ShardNews",
     "SpendBucket",
     "SpendSummary",

@@ -1,6 +1,6 @@
 from datetime import datetime
 
-from sqlalchemy import Integer
+from sqlalchemy import Index, Integer, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,7 +17,16 @@ class SpendBucket(MeasureColumns, Base):
     __tablename__ = "spend_buckets"
     # Room for the next version of a row on its own page: no indexed column ever changes, so
     # nearly all updates are heap-only.
-    __table_args__ = ({"postgresql_with": {"fillfactor": "70"}},)
+    __table_args__ = (
+        # Few buckets are in it, and only what changes `unpriced` itself is no heap-only update.
+        Index(
+            "ix_spend_buckets_unpriced",
+            "series_id",
+            "bucket",
+            postgresql_where=text("unpriced > 0"),
+        ),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
 
     bucket: Mapped[datetime] = mapped_column(
         TIMESTAMP(timezone=True), primary_key=True, comment="start of the 15 minutes"
