@@ -18,6 +18,8 @@ from sqlalchemy import Connection, Engine, Row, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from models import TOKEN_CLASSES
+from spend.attribution import limits
+from spend.attribution.caps import kind
 from spend.errors import UnavailableError
 from spend.sql import query
 from worker import broker, metrics
@@ -47,6 +49,7 @@ class PostgresCollector:
                 found = [*_ticks(connection), *_shards(connection), *_audit(connection)]
                 found += _spend(connection)
                 found.append(_one(metrics.MONTHS_AHEAD, _months_ahead(connection)))
+                found.append(_capped(connection))
         except SQLAlchemyError as error:
             log.warning("Postgres did not answer a scrape: %s", str(error).splitlines()[0])
             return [_one(metrics.DATABASE_UP, 0)]
@@ -134,6 +137,16 @@ def _spend(connection: Connection) -> list[Metric]:
 
 def _months_ahead(connection: Connection) -> int:
     return int(connection.execute(query("metrics", "months_ahead")).scalar_one())
+
+
+def _capped(connection: Connection) -> Metric:
+    found = dict.fromkeys(limits.FIELDS, 0)
+    for field, replaced in connection.execute(query("metrics", "attribution_capped")):
+        found[kind(field)] += int(replaced)
+    family = metrics.ATTRIBUTION_CAPPED.family()
+    for field, replaced in found.items():
+        family.add_metric([field], replaced)
+    return family
 
 
 def _many(figure: Figure, rows: Iterable[Any], labels: tuple[str, ...], column: str) -> Metric:

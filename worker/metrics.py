@@ -85,6 +85,13 @@ MONTHS_AHEAD = Figure(
     "spendbeat_ledger_months_ahead", "Partitions of the ledger for months that have not begun."
 )
 
+ATTRIBUTION_CAPPED = Figure(
+    "spendbeat_attribution_capped",
+    "New values of a field that became (other), since it has as many values as it may have.",
+    ("field",),
+    True,
+)
+
 QUEUE_LENGTH = Figure("celery_queue_length", "Messages that wait in a queue.", ("queue_name",))
 WORKER_UP = Figure(
     "celery_worker_up", "1 if a worker was heard in the last minute, otherwise 0.", ("hostname",)

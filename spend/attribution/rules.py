@@ -24,8 +24,11 @@ def load(session: Session) -> Rules:
 
 
 def version(session: Session) -> str:
-    """Another text whenever a rule was added or ended: when to load() again."""
-    return str(session.scalars(query("attribution", "rules_version")).one())
+    """Another text whenever a rule was added or ended, or a limit of values set.
+
+    Whoever sees another one than before load()s again and forgets ids that it resolved.
+    """
+    return str(session.scalars(query("attribution", "version")).one())
 
 
 def listed(session: Session) -> list[Rule]:

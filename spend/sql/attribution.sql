@@ -1,7 +1,10 @@
--- name: rules_version
--- A text that is another one whenever a rule was added or ended.
-SELECT md5(coalesce(string_agg(concat_ws(' ', id, extract(epoch FROM valid_to)), ',' ORDER BY id), ''))
-FROM attribution_rules;
+-- name: version
+-- A text that is another one whenever a rule was added or ended, or a limit set.
+SELECT md5(concat(
+  (SELECT string_agg(concat_ws(' ', id, extract(epoch FROM valid_to)), ',' ORDER BY id)
+   FROM attribution_rules), ';',
+  (SELECT string_agg(concat_ws(' ', field, most), ',' ORDER BY field)
+   FROM attribution_limits WHERE most IS NOT NULL)));
 
 -- name: open_limits
 -- Makes the rows of fields that have none yet.

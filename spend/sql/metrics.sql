@@ -48,3 +48,7 @@ GROUP BY 1, 2
 SELECT count(*) FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = CAST('cost_logs' AS regclass)
   AND c.relname > 'cost_logs_y' || to_char(now() AT TIME ZONE 'UTC', 'FMYYYY"m"MM')
+
+-- name: attribution_capped
+-- How many new values were replaced, of the fields where any was.
+SELECT field, replaced FROM attribution_limits WHERE replaced > 0

@@ -9,6 +9,7 @@ from spend.errors import SpendbeatError
 # A module has its commands in a dictionary `commands`; importing it only when it is asked for
 # keeps every other command quick.
 _COMMANDS = {
+    "attribution": "worker.cli.attribution",
     "check-config": "worker.cli.config",
     "conflicts": "worker.cli.inbox",
     "demo": "worker.cli.demo",
