@@ -23,7 +23,6 @@ VALUES: dict[str, object] = {
     "reasons": [],
     "conflicts": "[]",
     "ids": "{}",
-    "times": "{}",
     "lows": "{}",
     "highs": "{}",
     "firsts": "{}",
@@ -35,6 +34,8 @@ VALUES: dict[str, object] = {
     "month": "2026-11-01",
     "start": "2026-11-01Z",
     "stop": "2026-12-01Z",
+    "since": "2026-11-01Z",
+    "until": "2026-12-01Z",
     "first": "2026-11-01Z",
     "last": "2026-11-01Z",
 }
