@@ -18,7 +18,7 @@ from spend.sql import query
 MOST_NAMES = 1000
 FORGET_DAYS = 7
 _MOST_LENGTH = 400
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,99}", re.ASCII)
+_NAME = re.compile(r"[!-~]([ -~]{0,98}[!-~])?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
 _FIGURES = ("waiting", "dropped", "oldest")
 

@@ -1,5 +1,6 @@
 """Events as JSON: our own, and what LiteLLM's generic API logger sends."""
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -30,7 +31,7 @@ def read_litellm(body: bytes, kind: str) -> Events:
 
     def named(problem: Problem) -> Problem:
         place = places[problem.index]
-        return problem._replace(index=place, id=problem.id or _id(items[place]))
+        return replace(problem, index=place, id=problem.id or _id(items[place]))
 
     return Events([_mapped(items[place]) for place in places], named)
 

@@ -1,6 +1,7 @@
 """What the service says no to, with the status, the words and how it is counted."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from spend.capture.desk import Problem
@@ -39,7 +40,7 @@ class Refusal(Exception):  # noqa: N818 - a verdict on what was sent
 
 def listed(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     """Problems as JSON: the event's place in the request (from 0), its id, and why."""
-    return [problem._asdict() for problem in problems]
+    return [asdict(problem) for problem in problems]
 
 
 def unauthorized(message: str) -> Refusal:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, Row, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from models import TOKEN_CLASSES
+from spend import ingest_counts
 from spend.attribution import limits
 from spend.attribution.caps import kind
 from spend.errors import UnavailableError
@@ -48,6 +49,8 @@ class PostgresCollector:
                 connection.execute(_STATEMENT_TIMEOUT)
                 found = [*_ticks(connection), *_shards(connection), *_audit(connection)]
                 found += _spend(connection)
+                found += _ingest(connection)
+                found += _spools(connection)
                 found.append(_one(metrics.MONTHS_AHEAD, _months_ahead(connection)))
                 found.append(_capped(connection))
         except SQLAlchemyError as error:
@@ -133,6 +136,33 @@ def _spend(connection: Connection) -> list[Metric]:
             kind = name.removesuffix("_tokens")
             tokens.add_metric([row.provider, row.model, kind], float(getattr(row, name)))
     return [*found, tokens]
+
+
+def _ingest(connection: Connection) -> list[Metric]:
+    rows = connection.execute(query("metrics", "ingest")).all()
+    totals = {(row.counted, row.route, row.result): row.total for row in rows}
+    found = []
+    for counted, figure, results in (
+        ("requests", metrics.INGEST_REQUESTS, ingest_counts.REQUESTS),
+        ("events", metrics.INGEST_EVENTS, ingest_counts.EVENTS),
+    ):
+        family = figure.family()
+        for route in ingest_counts.ROUTES:
+            for result in results:
+                total = totals.get((counted, route, result), 0)
+                family.add_metric([route, result], float(total))
+        found.append(family)
+    return found
+
+
+def _spools(connection: Connection) -> list[Metric]:
+    rows = connection.execute(query("metrics", "spools"), {"most": metrics.MOST_GATEWAYS}).all()
+    columns = {
+        metrics.SPOOL_WAITING: "waiting",
+        metrics.SPOOL_DROPPED: "dropped",
+        metrics.SPOOL_AGE: "age_seconds",
+    }
+    return [_many(figure, rows, ("gateway",), column) for figure, column in columns.items()]
 
 
 def _months_ahead(connection: Connection) -> int:

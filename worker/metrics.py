@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 # A label of unlimited values would end a Prometheus: whatever lies beyond is summed as "other".
 MOST_MODELS = 200
 MOST_PROVIDERS = 100
+MOST_GATEWAYS = 100
 OTHER = "other"
 
 
@@ -90,6 +91,35 @@ ATTRIBUTION_CAPPED = Figure(
     "New values of a field that became (other), since it has as many values as it may have.",
     ("field",),
     True,
+)
+
+_ROUTE = ("route", "result")
+INGEST_REQUESTS = Figure(
+    "spendbeat_ingest_requests",
+    "HTTP requests with events by how they ended; only those booked are in the ledger.",
+    _ROUTE,
+    counter=True,
+)
+INGEST_EVENTS = Figure(
+    "spendbeat_ingest_events",
+    "Events that came over HTTP by what became of them; unpriced ones are also among the imported.",
+    _ROUTE,
+    counter=True,
+)
+
+_GATEWAY = ("gateway",)
+SPOOL_WAITING = Figure(
+    "spendbeat_gateway_spool_waiting", "Events that a gateway has and has not sent.", _GATEWAY
+)
+SPOOL_DROPPED = Figure(
+    "spendbeat_gateway_spool_dropped",
+    "Events that a gateway lost because its spool was full; always 0, or spend is missing.",
+    _GATEWAY,
+)
+SPOOL_AGE = Figure(
+    "spendbeat_gateway_spool_age_seconds",
+    "Age of the oldest event that a gateway has not sent, 0 if there is none.",
+    _GATEWAY,
 )
 
 QUEUE_LENGTH = Figure("celery_queue_length", "Messages that wait in a queue.", ("queue_name",))

@@ -52,3 +52,21 @@ WHERE i.inhparent = CAST('cost_logs' AS regclass)
 -- name: attribution_capped
 -- How many new values were replaced, of the fields where any was.
 SELECT field, replaced FROM attribution_limits WHERE replaced > 0
+
+-- name: ingest
+-- What came in over HTTP, since the beginning.
+SELECT counted, route, result, total FROM ingest_counts
+
+-- name: spools
+-- What gateways said last of their spools. Those beyond :most, by what waits, are one line.
+SELECT CASE WHEN place <= :most THEN name ELSE 'other' END AS gateway,
+  sum(waiting) AS waiting, sum(dropped) AS dropped, max(age) AS age_seconds
+FROM (
+  SELECT name, waiting, dropped,
+    -- A gateway that fell silent with events in hand has had them for longer since.
+    CASE WHEN waiting = 0 THEN 0
+      ELSE oldest_seconds + extract(epoch FROM clock_timestamp() - seen_at) END AS age,
+    row_number() OVER (ORDER BY waiting DESC, dropped DESC, name) AS place
+  FROM gateway_spools
+) AS spool
+GROUP BY 1

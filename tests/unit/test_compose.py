@@ -38,7 +38,7 @@ def _parsed(command: click.Command, context: click.Context, arguments: list[str]
 
 
 def test_every_service_of_the_pipeline_is_there() -> None:
-    assert OURS == ["beat", "exporter", "flower", "migrate", "worker"]
+    assert OURS == ["beat", "exporter", "flower", "migrate", "web", "worker"]
     assert sorted(SERVICES.keys() - set(OURS)) == ["postgres", "redis"]
 
 
@@ -101,7 +101,7 @@ def test_images_are_pinned_and_ours_runs_without_rights() -> None:
 def test_the_image_has_every_package_of_the_service() -> None:
     recipe = (ROOT / "Dockerfile").read_text()
     ignored = (ROOT / ".dockerignore").read_text().split()
-    for package in ("models", "spend", "tasks", "worker", "migrations"):
+    for package in ("models", "spend", "tasks", "web", "worker", "migrations"):
         assert f"COPY {package} {package}" in recipe
         assert f"!{package}" in ignored
     for file in (path.name for path in ROOT.glob("*config.py")):
