@@ -20,7 +20,8 @@ class Explanation:
     """The price of a model at a moment; without tiers it is unpriced.
 
     valid_from and valid_to are None where there is no such end. hours: the time of day (UTC) to
-    which the rates are limited. matched: what the library calls the model, provider and id.
+    which the rates are limited. matched: what the library calls the model, provider and id. list:
+    the imported list, empty where the price is from no list.
     """
 
     provider: str
@@ -33,6 +34,7 @@ class Explanation:
     tiers: tuple[Tier, ...]
     matched: tuple[str, str] | None
     note: str
+    list: str
 
 
 def explain(
@@ -40,9 +42,9 @@ def explain(
 ) -> Explanation:
     """The price that a request of this moment gets. Raises BadInputError without a provider."""
     known = library.find(provider, model)
-    name = provider or _provider(model, overrides, known.provider if known else None)
+    name = provider or provider_of(model, overrides, known.provider if known else None)
     tariff = build(name, model, overrides, known)
-    moment = (at - _EPOCH) // timedelta(microseconds=1)
+    moment = microseconds(at)
     segment = tariff.at(moment)
     price = segment.daily.at(moment)
     from_library = known is not None and segment.origin == library.ORIGIN
@@ -51,17 +53,19 @@ def explain(
         model=model,
         at=at,
         origin=segment.origin,
-        valid_from=_datetime(segment.start),
-        valid_to=_datetime(segment.end),
+        valid_from=boundary(segment.start),
+        valid_to=boundary(segment.end),
         hours=_hours(segment, moment),
         tiers=() if price is None else price.tiers,
         matched=(known.provider, known.model) if known is not None and from_library else None,
         note=segment.override.note if segment.override else "",
+        list=segment.override.list if segment.override else "",
     )
 
 
-def _provider(model: str, overrides: Sequence[Override], known: str | None) -> str:
-    own = {o.provider for o in overrides if o.model.lower() == model.lower()}
+def provider_of(model: str, overrides: Sequence[Override], known: str | None) -> str:
+    """The one provider that has a model. Raises BadInputError where there are several or none."""
+    own = {o.provider for o in overrides if o.model.lower() == model.lower() and not o.withdrawn}
     if known is not None:
         own.add(known)
     if len(own) == 1:
@@ -73,7 +77,13 @@ def _provider(model: str, overrides: Sequence[Override], known: str | None) -> s
     raise BadInputError(f"No price list names a provider of {model}; name it with --provider.")
 
 
-def _datetime(moment: int) -> datetime | None:
+def microseconds(at: datetime) -> int:
+    """Since 1970."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def boundary(moment: int) -> datetime | None:
+    """Where a segment begins or ends; None for ever."""
     return None if abs(moment) >= EVER else _EPOCH + timedelta(microseconds=moment)
 
 

@@ -10,6 +10,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import (
     ModelInfo,
     ModelPrice,
+    Provider,
     StartDateConstraint,
     TieredPrices,
     TimeOfDateConstraint,
@@ -34,6 +35,9 @@ _KEYS = {
     "cached_audio": "cache_audio_read_mtok",
 }
 ORIGIN = Origin("genai-prices", genai_prices.__version__)
+# The library has no service tiers. Where a provider sells one as a model of another name, such as
+# OpenRouter's "...:batch", that is the tier's price.
+_SERVICES = ("batch", "flex", "priority")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +48,25 @@ class LibraryModel:
     model: str
     info: ModelInfo
     starts: tuple[int, ...]  # midnights (UTC) in microseconds since 1970
+    services: tuple[tuple[str, ModelInfo], ...] = ()
 
     def prices_on(self, at: int) -> "Daily":
         """The prices of the day that `at` (microseconds) falls on; None where it lists none."""
         day = _EPOCH + timedelta(microseconds=at - at % DAY)
-        hours = _hours(self.info)
-        found = [
-            _price(self.model, self.info.get_prices(day + timedelta(microseconds=hour)))
-            for hour in hours
-        ]
+        hours = _hours(self.info, *(info for _, info in self.services))
+        found = [self._price(day + timedelta(microseconds=hour)) for hour in hours]
         return Daily(hours, tuple(found))
+
+    def _price(self, moment: datetime) -> Price | None:
+        standard = _tiers(self.model, self.info.get_prices(moment))
+        if not standard:
+            return None
+        others = [
+            tier._replace(service=service)
+            for service, info in self.services
+            for tier in _tiers(self.model, info.get_prices(moment))
+        ]
+        return Price([*standard, *others])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +88,37 @@ def find(provider: str | None, model: str) -> LibraryModel | None:
 
     About 150 microseconds, so ask once.
     """
+    snapshot = get_snapshot()
     try:
-        owner, info = get_snapshot().find_provider_model(model, None, provider, None)
+        owner, info = snapshot.find_provider_model(model, None, provider, None)
     except LookupError:
         return None
+    services = tuple(
+        (name, other)
+        for name in _SERVICES
+        if (other := _exactly(owner, f"{info.id}:{name}")) is not None
+    )
+    starts = {start for one in (info, *(other for _, other in services)) for start in _starts(one)}
+    return LibraryModel(owner.id, info.id, info, tuple(sorted(starts)), services)
+
+
+def _exactly(owner: Provider, id_: str) -> ModelInfo | None:
+    return next((model for model in owner.models if model.id == id_), None)
+
+
+def _starts(info: ModelInfo) -> set[int]:
     constraints = () if isinstance(info.prices, ModelPrice) else info.prices
-    starts = {
+    return {
         int((c.constraint.start_date - _EPOCH.date()).total_seconds()) * 1_000_000
         for c in constraints
         if isinstance(c.constraint, StartDateConstraint)
     }
-    return LibraryModel(owner.id, info.id, info, tuple(sorted(starts)))
 
 
-def _hours(info: ModelInfo) -> tuple[int, ...]:
+def _hours(*infos: ModelInfo) -> tuple[int, ...]:
     found = {0}
-    if not isinstance(info.prices, ModelPrice):
-        for conditional in info.prices:
+    for info in infos:
+        for conditional in () if isinstance(info.prices, ModelPrice) else info.prices:
             constraint = conditional.constraint
             if isinstance(constraint, TimeOfDateConstraint):
                 found |= {_of_day(constraint.start_time), _of_day(constraint.end_time)}
@@ -103,17 +130,17 @@ def _of_day(value: time) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) % DAY
 
 
-def _price(model: str, prices: ModelPrice) -> Price | None:
+def _tiers(model: str, prices: ModelPrice) -> list[Tier]:
     starts = {0}
     for value in vars(prices).values():
         if isinstance(value, TieredPrices):
             starts |= {tier.start for tier in value.tiers}
     tiers = [Tier(above, _rates(prices, above)) for above in sorted(starts)]
     if any(tier.rates.known() for tier in tiers):
-        return Price(tiers)
+        return tiers
     # An empty list is what the library has for a model that it knows but found no price of;
     # only those offered as ":free" are free.
-    return Price([Tier(0, FREE)]) if model.endswith(":free") else None
+    return [Tier(0, FREE)] if model.endswith(":free") else []
 
 
 def _rates(prices: ModelPrice, above: int) -> Rates:

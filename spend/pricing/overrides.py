@@ -178,14 +178,20 @@ def _row(wanted: Wanted, list_: str, note: str) -> PriceOverride:
     )
 
 
+def find(session: Session, price_id: int) -> Override:
+    """One price. Raises BadInputError where there is none of that number."""
+    found = next((price for price in load(session) if price.id == price_id), None)
+    if found is None:
+        raise BadInputError(f"There is no price {price_id}; 'spendbeat prices list' shows them.")
+    return found
+
+
 def end(session: Session, price_id: int, ends_at: datetime | None, note: str = "") -> Override:
     """Record that a price ends at a moment (None: that it has no end), and return it so.
 
     An end at or before its beginning withdraws it. Nothing is changed: the newest word holds.
     """
-    found = next((price for price in load(session) if price.id == price_id), None)
-    if found is None:
-        raise BadInputError(f"There is no price {price_id}; 'spendbeat prices list' shows them.")
+    found = find(session, price_id)
     row = PriceEnd(price_id=price_id, ends_at=ends_at, note=note)
     session.add(row)
     session.flush()
