@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from web import health, ingest
+from web import health, ingest, otlp
 from web.intake import Intake
 from web.openapi import SECURITY
 from web.service import Service
@@ -43,7 +43,7 @@ def create(chosen: Settings) -> FastAPI:
     )
     app.include_router(health.router(service))
     app.include_router(ingest.router(intake))
-    # POST /v1/traces goes here: app.include_router(otlp.router(intake))
+    app.include_router(otlp.router(intake))
     app.add_exception_handler(HTTPException, _answer_elsewhere)
     _describe_tokens(app)
     return app
