@@ -9,11 +9,12 @@ from threading import Lock
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from spend.attribution import rules
 from spend.capture.dimensions import Dimensions
 from spend.capture.fields import arrange
 from spend.capture.normalise import Normaliser
 from spend.capture.request import Rejected, Request
-from spend.capture.staging import Attribute, Batch, Stager
+from spend.capture.staging import Attribute, Batch, Stager, attribute
 from spend.capture.store import Store, StoreResult
 from spend.errors import BadInputError
 from spend.pricing import PriceBook, overrides
@@ -70,6 +71,7 @@ class Desk:
         self._dimensions = Dimensions(engine)
         self._book = PriceBook()
         self._prices: object = None
+        self._rules = ""
         self._attribute: Attribute | None = None
         self._loaded = float("-inf")
         self._normaliser = Normaliser()
@@ -127,6 +129,10 @@ class Desk:
             if prices != self._prices:
                 self._book = PriceBook(overrides.load(session))
                 self._prices = prices
+            version = rules.version(session)
+            if version != self._rules:
+                self._attribute = attribute(rules.load(session))
+                self._rules = version
         self._loaded = time.monotonic()
 
     def _report(

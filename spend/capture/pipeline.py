@@ -16,12 +16,13 @@ from datetime import tzinfo
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from spend.attribution import rules
 from spend.capture.building import Builder, Numbered, RejectsSink, Source
 from spend.capture.dimensions import Dimensions
 from spend.capture.fields import arrange
 from spend.capture.normalise import Normaliser
 from spend.capture.request import Rejected
-from spend.capture.staging import Batch, Stager
+from spend.capture.staging import Batch, Stager, attribute
 from spend.capture.store import Store, StoreResult
 from spend.capture.summary import ImportSummary
 from spend.errors import UnavailableError
@@ -48,8 +49,9 @@ def import_source(
     """
     with Session(engine) as session:
         book = PriceBook(overrides.load(session))
+        who = attribute(rules.load(session))
     dimensions = Dimensions(engine)
-    stager = Stager(book, dimensions.attributions, dimensions.versions)
+    stager = Stager(book, dimensions.attributions, dimensions.versions, who)
     builder = Builder(source, Normaliser(zone), stager, dimensions.prepare, rejects)
     with (
         engine.connect() as connection,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from spend.attribution.matching import Rules
 from spend.attributions import Mix
 from spend.capture import identity, priced
 from spend.capture.block import Column
@@ -54,6 +55,15 @@ class Compared(NamedTuple):
 First = tuple[bytes, int, int]
 # Who a request is for.
 Attribute = Callable[[Request], Mix]
+
+
+def attribute(rules: Rules) -> Attribute | None:
+    """How to find out who a request is for; None where no rule adds to what it says itself."""
+    if not rules:
+        return None
+    return lambda request: rules.apply(
+        request.mix, request.provider, request.model, request.started_us
+    )
 
 
 @dataclass(slots=True)

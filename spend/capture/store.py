@@ -1,7 +1,7 @@
 """From a batch to the ledger: one transaction, which books each request once or not at all."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from models import TOKEN_CLASSES
 from spend.capture.block import Column
 from spend.capture.staging import OTHER_CONTENT, OTHER_REQUEST, OTHER_TIME, Batch, Conflict
 from spend.errors import UnavailableError
+from spend.pricing import disagreements
 from spend.sql import query
 
 _CHUNK = 1 << 18
@@ -95,10 +96,12 @@ class Store:
         if claim.claimed == rows and claim.lines is None:
             first = claim.first_id
             self._copy(LEDGER, _numbered(range(first, first + rows), batch.rows))
+            self._compare(batch, range(first, first + rows))
             return StoreResult(rows, batch.known, batch.conflicts, len(batch.unpriced))
         places = claim.lines or []
         rows_in = pa.concat_arrays(batch.rows).take(pa.array(places, pa.int32()))
         self._copy(LEDGER, _numbered(claim.ids or [], [rows_in]))
+        self._compare(batch, dict(zip(places, claim.ids or [], strict=True)))
         conflicts = self._conflicts(batch) if claim.claimed < rows else []
         return StoreResult(
             claim.claimed,
@@ -106,6 +109,13 @@ class Store:
             batch.conflicts + conflicts,
             len(set(batch.unpriced).intersection(places)),
         )
+
+    def _compare(self, batch: Batch, ids: Mapping[int, int] | range) -> None:
+        """Note costs that disagree, of rows that are new; ids: the ledger's, by place."""
+        places = range(len(ids)) if isinstance(ids, range) else ids
+        new = [(ids[place], *said) for place, *said in batch.compared if place in places]
+        if new:
+            disagreements.record(self._connection, new)
 
     def _conflicts(self, batch: Batch) -> list[Conflict]:
         found = self._connection.execute(query("capture", "conflicts")).all()

@@ -4,12 +4,11 @@ from decimal import Decimal, InvalidOperation
 
 from spend.capture.request import Rejected
 from spend.pricing import to_pico
+from spend.pricing.services import service_name
 
 MAX_TEXT = 512
 MAX_TAGS = 100
 MAX_IDS = 8
-# What providers call the tier that nobody chose.
-STANDARD_TIERS = frozenset({"default", "standard", "auto", "on_demand", "standard_only"})
 MAX_TOKENS = 1 << 53  # beyond it a JSON number has lost its last digit
 _MAX_COST = Decimal(10) ** 15
 _CACHED_COUNTS = 1 << 17
@@ -134,7 +133,7 @@ def ids(value: object, first: str | None) -> tuple[str, ...]:
 def tier(value: object) -> str | None:
     """A service tier in lower case; None for the standard one. Raises Rejected."""
     found = text("service_tier", value)
-    return None if found is None or found.lower() in STANDARD_TIERS else found.lower()
+    return found.lower() if found and service_name(found) else None
 
 
 def _is_unicode(value: str) -> bool:

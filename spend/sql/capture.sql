@@ -93,8 +93,8 @@ HAVING count(DISTINCT k.row_id) > 1 OR bool_or(k.digest <> s.digest
 ORDER BY s.line;
 
 -- name: prices_stamp
--- Changes whenever a price of one's own is added.
-SELECT max(id) AS newest, count(*) AS prices FROM price_overrides;
+-- Changes whenever a price of one's own is added, or something is learned of its end.
+SELECT (SELECT max(id) FROM price_overrides) AS newest, (SELECT max(id) FROM price_ends) AS ends;
 
 -- name: report_conflicts
 -- Notes requests whose id was known for something else, each of them once.

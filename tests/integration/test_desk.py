@@ -2,17 +2,25 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from spend.attribution import rules
+from spend.attribution.matching import Rule
 from spend.capture.desk import Desk, Refused
-from spend.pricing import Rates, overrides
-from tests.support.captured import counted, ledger
-from tests.support.desks import book, event
+from tests.support.captured import counted, imported, ledger
+from tests.support.desks import book, event, price
 from tests.support.ledger import scalar
 from worker.database import engine, transaction
+
+
+def rule(api_key: str, project: str) -> None:
+    """Requests of a key that name no project are the project's."""
+    with transaction() as session:
+        rules.add(session, Rule(0, "api_key", api_key, "project", project))
 
 
 def keys_of_row(row_id: int) -> int:
@@ -136,14 +144,7 @@ def test_the_booked_cost_and_those_beside_it(database: str) -> None:
 
 
 def test_a_price_of_ones_own_goes_before_what_others_computed(database: str) -> None:
-    with transaction() as session:
-        overrides.add(
-            session,
-            provider="openai",
-            model="gpt-4o",
-            rates=Rates(input=Decimal(1), output=Decimal(1)),
-            valid_from=_moment("2026-01-01"),
-        )
+    price("gpt-4o", 1)
     book(event(gateway_cost_usd="0.004", provider_cost_usd="0.005"))
     assert costs() == [(Decimal("0.0011"), None, Decimal("0.004"), Decimal("0.005"))]
     assert source() == "override"
@@ -171,14 +172,7 @@ def test_a_price_that_comes_later_is_used_within_a_second(database: str) -> None
 
     desk = Desk(engine())
     desk.book([event(id="0", model="nope-9")], route="test")
-    with transaction() as session:
-        overrides.add(
-            session,
-            provider="openai",
-            model="nope-9",
-            rates=Rates(input=Decimal(1), output=Decimal(1)),
-            valid_from=_moment("2026-01-01"),
-        )
+    price("nope-9", 1)
     tries = iter(range(1, 10_000))
 
     def priced() -> bool:
@@ -187,7 +181,44 @@ def test_a_price_that_comes_later_is_used_within_a_second(database: str) -> None
     wait_for(priced, "the new price", 10)
 
 
-def _moment(day: str) -> Any:
-    from datetime import UTC, datetime
+def test_rules_say_who_a_request_is_for_and_its_key_stays(database: str) -> None:
+    """A rule that comes later changes nothing that is booked, nor who is known."""
+    book(event(id=None, api_key="prod"))
+    rule("prod", "shop")
+    assert book(event(id=None, api_key="prod")).known == 1
+    book(event(id="2", api_key="prod"), event(id="3", api_key="prod", project="own"))
+    book(event(id="4", api_key="test"))
+    with transaction("spendbeat_reader") as session:
+        found = session.scalars(text("SELECT project FROM token_usage ORDER BY id"))
+    assert list(found) == [None, "shop", "own", None]
 
-    return datetime.fromisoformat(day).replace(tzinfo=UTC)
+
+def test_a_cost_that_disagrees_is_noted_once_per_request(database: str) -> None:
+    """Ours is $0.0035; a hundredth more is tolerated."""
+    dear = event(id="1", gateway_cost_usd="0.004")
+    book(dear, event(id="2", gateway_cost_usd="0.00352"), event(id="3"))
+    book(dear, event(id="4", gateway_cost_usd="0.005"))
+    with transaction("spendbeat_reader") as session:
+        found = session.execute(
+            text(
+                "SELECT booked_source, other_source, requests FROM price_disagreements ORDER BY id"
+            )
+        ).all()
+    assert found == [("gateway", "computed", 1), ("gateway", "computed", 1)]
+
+
+def test_an_import_follows_rules_and_tiers_too(database: str, tmp_path: Path) -> None:
+    rule("prod", "shop")
+    path = tmp_path / "x.csv"
+    path.write_text(
+        "id,started_at,provider,model,input_tokens,output_tokens,api_key,gateway_cost_usd\n"
+        "1,2026-11-20T10:00:00Z,openai,gpt-4o,1000,100,prod,0.004\n"
+        "2,2026-11-20T10:00:00Z,openai,gpt-4o,1000,100,test,\n"
+    )
+    assert imported(path)["imported"] == 2
+    with transaction("spendbeat_reader") as session:
+        found = session.execute(text("SELECT project, cost_usd FROM token_usage ORDER BY id"))
+    assert [tuple(row) for row in found] == [
+        ("shop", Decimal("0.004")),
+        (None, Decimal("0.0035")),
+    ]

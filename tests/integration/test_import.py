@@ -245,13 +245,10 @@ def test_attribution_is_one_row_per_mix(database: str, tmp_path: Path) -> None:
 
 
 def test_where_each_cost_is_from_is_kept_with_the_row(database: str, tmp_path: Path) -> None:
-    with transaction() as session:
-        session.execute(
-            text(
-                "INSERT INTO price_overrides (provider, model, valid_from, input_per_million,"
-                " output_per_million) VALUES ('openai', 'orchid', '2026-11-02Z', 1, 2)"
-            )
-        )
+    spendbeat(
+        "prices", "set", "orchid", "--provider", "openai", "--input", "1", "--output", "2",
+        "--from", "2026-11-02",
+    )  # fmt: skip
     path = lines(
         tmp_path / "x.csv",
         "a,2026-11-01T10:00:00Z,openai,gpt-4o,1000,100,,",
