@@ -1,0 +1,58 @@
+"""What a response, or the chunks of a streamed one, say about a call. Nothing here raises."""
+
+from collections.abc import Mapping
+
+from spendbeat_gateway.usage import get
+
+# Some servers number their answers (Ollama: chatcmpl-123), which says nothing about which it is.
+_SHORTEST_ID = 20
+
+
+class Seen:
+    """Collects id, model, service tier and usage; as happy with one response as with chunks."""
+
+    __slots__ = ("id", "model", "tier", "usage")
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.model: str | None = None
+        self.tier: str | None = None
+        self.usage: object = None
+
+    def see(self, thing: object) -> None:
+        kind = get(thing, "type")
+        if kind == "message_start":  # Anthropic's first event holds a message
+            thing = get(thing, "message")
+        elif isinstance(kind, str) and kind.startswith("response."):  # the Responses API's events
+            thing = get(thing, "response")
+        if thing is None:
+            return
+        if self.id is None:
+            id_ = get(thing, "id")
+            if isinstance(id_, str) and len(id_) >= _SHORTEST_ID:
+                self.id = id_
+        if self.model is None:
+            model = get(thing, "model")
+            if isinstance(model, str) and model:
+                self.model = model
+        usage = get(thing, "usage")
+        tier = get(thing, "service_tier") or get(usage, "service_tier")
+        if isinstance(tier, str):
+            self.tier = tier
+        if usage is not None:
+            # Anthropic's message_delta repeats only what has changed since message_start.
+            self.usage = _merged(self.usage, usage) if kind == "message_delta" else usage
+
+
+def _merged(old: object, new: object) -> object:
+    return {**_plain(old), **{name: v for name, v in _plain(new).items() if v is not None}}
+
+
+def _plain(usage: object) -> dict[str, object]:
+    if usage is None:
+        return {}
+    if isinstance(usage, Mapping):
+        return dict(usage)
+    dump = getattr(usage, "model_dump", None)
+    found = dump() if callable(dump) else getattr(usage, "__dict__", {})
+    return dict(found) if isinstance(found, Mapping) else {}
