@@ -23,23 +23,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     loader.exec_module(module)
-    for name, value in {
-        "ROOT": tmp_path,
-        "VENV": tmp_path / ".venv",
-        "PYTHON": tmp_path / ".venv/bin/python",
-        "STAMP": tmp_path / ".venv/spendbeat.json",
-    }.items():
-        monkeypatch.setattr(module, name, value)
-    (tmp_path / "pyproject.toml").write_text("one")
-    (tmp_path / "constraints.txt").write_text("two")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    for name in {*module.MAIN.projects, module.MAIN.constraints, module.LITELLM.constraints}:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
     return module
 
 
 def done(run: ModuleType, extras: list[str]) -> None:
-    run.PYTHON.parent.mkdir(parents=True)
-    run.PYTHON.touch()
-    stamp = {"digest": run.digest(), "extras": extras, "root": str(run.ROOT)}
-    run.STAMP.write_text(json.dumps(stamp))
+    run.MAIN.python.parent.mkdir(parents=True)
+    run.MAIN.python.touch()
+    stamp = {"digest": run.MAIN.digest(), "extras": extras, "root": str(run.ROOT)}
+    run.MAIN.stamp.write_text(json.dumps(stamp))
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -64,34 +59,60 @@ def test_an_unknown_verb_is_named_and_exits_2() -> None:
 
 
 def test_it_installs_once(run: ModuleType) -> None:
-    assert not run.installed(["embedded"])
+    assert not run.MAIN.ready(["embedded"])
     done(run, ["dev", "embedded"])
-    assert run.installed(["embedded"])
-    assert run.installed(["dev", "embedded"])
+    assert run.MAIN.ready(["embedded"])
+    assert run.MAIN.ready(["dev", "embedded"])
 
 
 def test_it_installs_again_for_another_extra(run: ModuleType) -> None:
     done(run, ["embedded"])
-    assert not run.installed(["dev", "embedded"])
+    assert not run.MAIN.ready(["dev", "embedded"])
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+@pytest.mark.parametrize("name", ["pyproject.toml", "gateway/pyproject.toml", "constraints.txt"])
 def test_it_installs_again_when_what_is_needed_changed(run: ModuleType, name: str) -> None:
     done(run, ["embedded"])
     (run.ROOT / name).write_text("three")
-    assert not run.installed(["embedded"])
+    assert not run.MAIN.ready(["embedded"])
 
 
 def test_it_installs_again_after_the_checkout_moved(run: ModuleType) -> None:
     done(run, ["embedded"])
-    run.STAMP.write_text(run.STAMP.read_text().replace(str(run.ROOT), "/elsewhere"))
-    assert not run.installed(["embedded"])
+    run.MAIN.stamp.write_text(run.MAIN.stamp.read_text().replace(str(run.ROOT), "/elsewhere"))
+    assert not run.MAIN.ready(["embedded"])
+
+
+def test_each_environment_is_installed_for_itself(run: ModuleType) -> None:
+    """What LiteLLM's needs changed, and ours did not."""
+    done(run, ["embedded"])
+    before = run.LITELLM.digest()
+    (run.ROOT / run.LITELLM.constraints).write_text("three")
+    assert run.LITELLM.digest() != before
+    assert run.MAIN.ready(["embedded"])
+    assert not run.LITELLM.ready([])
+
+
+def test_the_tests_and_nothing_else_get_litellm(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed: list[str] = []
+    monkeypatch.setattr(run, "install", lambda environment, _: installed.append(environment.name))
+    monkeypatch.setattr(run, "act", lambda *_: 0)
+    for verb in run.VERBS:
+        run.main([verb])
+    assert installed.count(".venv") == len(run.VERBS) - 1
+    installed.clear()
+    run.main(["test"])
+    assert installed == [".venv", ".venv-litellm"]
+    run.main(["up"])
+    assert installed[2:] == [".venv"]
 
 
 def test_a_damaged_stamp_means_install_again(run: ModuleType) -> None:
     done(run, ["embedded"])
-    run.STAMP.write_text('{"digest": ')
-    assert not run.installed(["embedded"])
+    run.MAIN.stamp.write_text('{"digest": ')
+    assert not run.MAIN.ready(["embedded"])
 
 
 def test_an_index_that_only_pip_knows_is_used_through_pip(
@@ -117,4 +138,4 @@ def test_a_checkout_that_cannot_be_written_is_said(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
     with pytest.raises(SystemExit, match="You cannot write to"):
-        run.install(["embedded"])
+        run.install(run.MAIN, ["embedded"])
