@@ -5,10 +5,11 @@ from functools import partial
 from typing import Protocol
 
 from spend.attributions import Mix
+from spend.capture.batch import Batch
 from spend.capture.block import Block
 from spend.capture.normalise import Normaliser
 from spend.capture.request import Rejected, Request
-from spend.capture.staging import Batch, Stager
+from spend.capture.staging import Stager
 
 _DAY = 86_400_000_000
 # Few enough that what is made of them stays in the processor's cache until it is encoded.

@@ -10,11 +10,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from spend.attribution import rules
+from spend.capture.batch import Batch
 from spend.capture.dimensions import Dimensions
 from spend.capture.fields import arrange
 from spend.capture.normalise import Normaliser
 from spend.capture.request import Rejected, Request
-from spend.capture.staging import Attribute, Batch, Stager, attribute
+from spend.capture.staging import Attribute, Stager, attribute
 from spend.capture.store import Store, StoreResult
 from spend.errors import BadInputError
 from spend.pricing import PriceBook, overrides

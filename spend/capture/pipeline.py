@@ -17,12 +17,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from spend.attribution import rules
+from spend.capture.batch import Batch
 from spend.capture.building import Builder, Numbered, RejectsSink, Source
 from spend.capture.dimensions import Dimensions
 from spend.capture.fields import arrange
 from spend.capture.normalise import Normaliser
 from spend.capture.request import Rejected
-from spend.capture.staging import Batch, Stager, attribute
+from spend.capture.staging import Stager, attribute
 from spend.capture.store import Store, StoreResult
 from spend.capture.summary import ImportSummary
 from spend.errors import UnavailableError

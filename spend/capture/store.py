@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from models import TOKEN_CLASSES
+from spend.capture.batch import OTHER_CONTENT, OTHER_REQUEST, OTHER_TIME, Batch, Conflict
 from spend.capture.block import Column
-from spend.capture.staging import OTHER_CONTENT, OTHER_REQUEST, OTHER_TIME, Batch, Conflict
 from spend.errors import UnavailableError
 from spend.pricing import disagreements
 from spend.sql import query
@@ -113,7 +113,11 @@ class Store:
     def _compare(self, batch: Batch, ids: Mapping[int, int] | range) -> None:
         """Note costs that disagree, of rows that are new; ids: the ledger's, by place."""
         places = range(len(ids)) if isinstance(ids, range) else ids
-        new = [(ids[place], *said) for place, *said in batch.compared if place in places]
+        new = [
+            (ids[c.place], c.provider, c.model, c.started_us, c.booked)
+            for c in batch.compared
+            if c.place in places
+        ]
         if new:
             disagreements.record(self._connection, new)
 
