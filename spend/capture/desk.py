@@ -107,7 +107,10 @@ class Desk:
             try:
                 if isinstance(row, Rejected):
                     raise row
-                requests[index] = self._normaliser.row(arrange(row))
+                values = arrange(row)
+                if isinstance(values[-1], list):
+                    values[-1] = tuple(values[-1])  # can be looked up: most mixes come again
+                requests[index] = self._normaliser.row(values)
             except Rejected as verdict:
                 rejected.append(Problem(index, _id(row), str(verdict)))
         return requests, rejected
