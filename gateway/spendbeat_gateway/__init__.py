@@ -1,8 +1,8 @@
 """What runs inside the caller's process: records LLM calls and ships them to Spendbeat.
 
-    import spendbeat_gateway as spendbeat
+    import spendbeat_gateway
 
-    spendbeat.record(client.chat.completions.create(...), provider="openai")
+    spendbeat_gateway.record(client.chat.completions.create(...), provider="openai")
 
 The functions here use one recorder per process, configured by SPENDBEAT_GATEWAY_* in the
 environment; Recorder makes another. None of them raises because of a network, a disk or what it

@@ -179,6 +179,16 @@ class Outbox:
         with self._open() as connection:
             return _write(connection, lambda: _delete(connection, "rejected", ids))
 
+    def adopt(self, batch: Batch) -> None:
+        """Take over events of another spool."""
+        rows = [(id_, batch.route, body) for id_, body in zip(batch.ids, batch.bodies, strict=True)]
+        with self._open() as connection:
+            _write(connection, lambda: _insert(connection, rows))
+
+    def count(self, counters: dict[str, int]) -> None:
+        with self._open() as connection:
+            connection.executemany(_COUNT, list(counters.items()))
+
     def tidy(self) -> None:
         """Bring the log into the file, and give space that a burst took back to the disk."""
         with self._open() as connection:
@@ -254,6 +264,14 @@ def _write(connection: sqlite3.Connection, work: Callable[[], int]) -> int:
             connection.execute("ROLLBACK")
         raise
     return result
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str]]) -> int:
+    query = (
+        "INSERT INTO events SELECT CASE WHEN EXISTS (SELECT 1 FROM events WHERE id = ?1)"
+        " THEN (SELECT max(id) + 1 FROM events) ELSE ?1 END, ?2, ?3"
+    )
+    return connection.executemany(query, rows).rowcount
 
 
 def _move_back(connection: sqlite3.Connection, ids: Sequence[int]) -> int:

@@ -2,12 +2,11 @@
 
 import atexit
 import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from spendbeat_gateway import event, faults, forks
+from spendbeat_gateway import adoption, event, faults, forks
 from spendbeat_gateway.answers import Sender
 from spendbeat_gateway.faults import guarded
 from spendbeat_gateway.outbox import Outbox
@@ -158,7 +157,7 @@ class Recorder:
         _ABANDONED.append((self._spool, self._outbox, self._shipper))
         used = self._spool.open or self._outbox.open
         folder = self.settings.spool.absolute()
-        self._set_up(folder / f"fork-{os.getpid()}-{time.time_ns()}" if used else folder)
+        self._set_up(folder / adoption.name() if used else folder)
         self._pid = os.getpid()
 
 

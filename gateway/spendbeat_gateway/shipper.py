@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from random import uniform
 
-from spendbeat_gateway import database, faults
+from spendbeat_gateway import adoption, database, faults
 from spendbeat_gateway.answers import Bad, Later, Sender, Taken
 from spendbeat_gateway.election import Election
 from spendbeat_gateway.outbox import Batch, Outbox
@@ -126,6 +126,7 @@ class Shipper:
             self._outbox.follow()
             if not self._election.won():
                 return
+            adoption.adopt(self._spool.folder, self._outbox)
             if self._sender is not None and time.monotonic() >= self._not_before:
                 self._drain(self._sender)
             self._outbox.tidy()
