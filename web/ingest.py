@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from spend.capture import litellm
 from spend.capture.desk import Problem, Raw
 from spend.capture.request import Rejected
 from web import bodies, openapi
@@ -39,8 +40,6 @@ def read_litellm(body: bytes, kind: str) -> Events:
 def _mapped(payload: Any) -> Raw:  # noqa: ANN401 - whatever JSON says
     if not isinstance(payload, dict):
         return Rejected("not a JSON object")
-    from spend.capture import litellm  # noqa: PLC0415 - until it is there
-
     try:
         return litellm.request(payload)
     except Rejected as verdict:

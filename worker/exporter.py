@@ -141,7 +141,7 @@ def _spend(connection: Connection) -> list[Metric]:
 def _ingest(connection: Connection) -> list[Metric]:
     rows = connection.execute(query("metrics", "ingest")).all()
     totals = {(row.counted, row.route, row.result): row.total for row in rows}
-    found = []
+    found: list[Metric] = []
     for counted, figure, results in (
         ("requests", metrics.INGEST_REQUESTS, ingest_counts.REQUESTS),
         ("events", metrics.INGEST_EVENTS, ingest_counts.EVENTS),
