@@ -51,6 +51,7 @@ task_routes = {
     "tasks.ticks.take": {"queue": "ticks"},
     "tasks.rollups.*": {"queue": "rollups"},
     "tasks.maintenance.*": {"queue": "maintenance"},
+    "tasks.pricing.*": {"queue": "maintenance"},
 }
 
 worker_concurrency = _chosen.concurrency
@@ -74,6 +75,16 @@ beat_schedule = {
     },
     "prune": {
         "task": "tasks.maintenance.prune",
+        "schedule": 300.0,
+        "options": {"expires": 300.0},
+    },
+    "settle": {
+        "task": "tasks.pricing.settle",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
+    "prune-pricing": {
+        "task": "tasks.pricing.prune",
         "schedule": 300.0,
         "options": {"expires": 300.0},
     },

@@ -227,11 +227,15 @@ def _pico(cost: Decimal | None) -> int | None:
     return None if cost is None else to_pico(cost)
 
 
-def write(session: Session, corrections: Sequence[Correction]) -> None:
-    """Add adjustments to the ledger; their entries must have been read since lock()."""
+def write(session: Session, corrections: Sequence[Correction]) -> tuple[int, int] | None:
+    """Add adjustments to the ledger; their entries must have been read since lock().
+
+    Returns two ledger ids between which theirs lie; None where there was nothing to write.
+    """
     if not corrections:
-        return
+        return None
     session.execute(query("capture", "lock_ledger"))
+    first = session.scalars(query("adjustments", "next_id")).one()
     lines = "".join(_line(correction) for correction in _distinct(session, corrections))
     driver = session.connection().connection.driver_connection
     assert driver is not None  # noqa: S101 - a connection that is open has one
@@ -241,6 +245,7 @@ def write(session: Session, corrections: Sequence[Correction]) -> None:
     except psycopg2.Error as error:
         # As SQLAlchemy would say it, so that whoever retries knows it.
         raise DBAPIError.instance(_COPY, None, error, psycopg2.Error) from error
+    return first, session.scalars(query("adjustments", "last_id")).one()
 
 
 def _line(correction: Correction) -> str:

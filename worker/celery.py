@@ -24,7 +24,7 @@ class _App(Celery):
 app = _App(
     "spendbeat",
     config_source="celeryconfig",
-    include=["tasks.capture", "tasks.ticks", "tasks.rollups", "tasks.maintenance"],
+    include=["tasks.capture", "tasks.ticks", "tasks.rollups", "tasks.maintenance", "tasks.pricing"],
 )
 
 

@@ -50,3 +50,11 @@ CROSS JOIN LATERAL (
     CAST(coalesce(sum(audio_output_tokens), 0) AS bigint) AS audio_output_tokens
   FROM cost_logs WHERE adjusts_id = l.id AND started_at = l.started_at
 ) AS j
+
+-- name: next_id
+-- A ledger id below those that this transaction is about to give.
+SELECT nextval('cost_logs_id_seq')
+
+-- name: last_id
+-- The last ledger id that this session gave.
+SELECT currval('cost_logs_id_seq')
