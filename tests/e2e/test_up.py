@@ -36,6 +36,7 @@ def embedded(home: Path) -> dict[str, str]:
         "DATABASE_URL": "",
         "REDIS_URL": "",
         "SPENDBEAT_HOME": str(home),
+        "SPENDBEAT_WEB_PORT": "0",
         "SPENDBEAT_FLOWER_PORT": "0",
         "SPENDBEAT_METRICS_PORT": "0",
         "SPENDBEAT_TICK_SECONDS": "0.25",
@@ -79,6 +80,7 @@ def test_everything_starts_is_locked_and_stops_on_sigterm(up: Program, home: Pat
     login = f"{state['flower_user']}:{password_file.read_text().strip()}"
     assert stat.S_IMODE(password_file.stat().st_mode) == 0o600
     assert status(state["metrics"]) == 200
+    assert status(state["web"]) == 200
     assert status(state["flower"] + "/api/workers") == 401
     assert status(state["flower"] + "/api/workers?refresh=1", login) == 200
     secret = login.partition(":")[2]
