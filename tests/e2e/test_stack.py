@@ -1,13 +1,16 @@
 """Usage goes in, totals come out by themselves; whatever happens to messages and processes."""
 
+import json
 import re
 import sys
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 from pytest_celery import CeleryTestSetup
 
 from tests.support.books import Books
+from tests.support.desks import event
 from tests.support.waiting import wait_for
 
 COUNTED = "SELECT rows_total FROM cursors WHERE provider = 'openai'"
@@ -29,6 +32,23 @@ def test_usage_becomes_totals_and_they_are_proved(
         "SELECT count(*) FROM audits WHERE rows = 1050 AND difference = 0 AND mismatches = '[]'"
     )
     wait_for(lambda: books.scalar(proved), "an audit of all rows without a difference")
+
+
+def test_what_gateways_put_into_the_inbox_becomes_totals(
+    celery_setup: CeleryTestSetup, start: Any, books: Books
+) -> None:
+    """More than one drain takes, some of it twice, one that cannot be booked."""
+    bodies = [json.dumps(event(id=f"{n % 6000}")) for n in range(7000)]
+    bodies[3500] = json.dumps(event(id="bad", input_tokens=-1))
+    with books.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO event_inbox (route, body) SELECT 'gateway', unnest(%(b)s)", {"b": bodies}
+        )
+    start("beat", "beat")
+    wait_for(lambda: books.scalar("SELECT count(*) FROM event_inbox") == 1, "an empty inbox")
+    wait_for(books.agree, "totals of what was in it")
+    assert books.raw() == {("openai", "gpt-4o"): (Decimal("0.0035") * 5999, 5999, 0)}
+    assert books.scalar("SELECT error FROM event_inbox") == "a token count is negative: -1"
 
 
 def test_the_worker_prepares_months_when_it_starts(
