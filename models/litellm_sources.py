@@ -39,6 +39,9 @@ class LitellmSource(Base):
         _MOMENT, comment="when the last whole sweep ended"
     )
     daily_at: Mapped[datetime | None] = mapped_column(
+        _MOMENT, comment="when the daily tables were last ahead of the logs, and so read"
+    )
+    daily_read_at: Mapped[datetime | None] = mapped_column(
         _MOMENT, comment="when the daily tables were last read"
     )
     caught_up_at: Mapped[datetime | None] = mapped_column(

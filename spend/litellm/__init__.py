@@ -1,0 +1,1 @@
+"""LiteLLM's own database as a source of requests: read, never written."""
