@@ -85,18 +85,18 @@ def _from_json(body: bytes) -> Iterator[Span]:
     top = _object(request, "the body")
     for i, group in enumerate(_list(top, "resourceSpans", "the body")):
         where = f"resourceSpans[{i}]"
-        owner = _object(_object(group, where).get("resource") or {}, f"{where}.resource")
+        owner = _part(_object(group, where), "resource", where)
         resource = _json_attributes(owner, f"{where}.resource")
         for j, scoped in enumerate(_list(group, "scopeSpans", where)):
             inside = f"{where}.scopeSpans[{j}]"
-            scope = _object(_object(scoped, inside).get("scope") or {}, f"{inside}.scope")
+            scope = _part(_object(scoped, inside), "scope", inside)
             for k, span in enumerate(_list(scoped, "spans", inside)):
                 at = f"{inside}.spans[{k}]"
                 yield _json_span(_object(span, at), _text(scope, "name", inside), resource, at)
 
 
 def _json_span(span: dict[str, Any], scope: str, resource: Attributes, at: str) -> Span:
-    status = _object(span.get("status") or {}, f"{at}.status")
+    status = _part(span, "status", at)
     return Span(
         trace_id=_text(span, "traceId", at).lower(),
         span_id=_text(span, "spanId", at).lower(),
@@ -116,7 +116,7 @@ def _json_attributes(owner: dict[str, Any], at: str) -> Attributes:
         where = f"{at}.attributes[{n}]"
         key = _text(_object(pair, where), "key", where)
         if key in KNOWN:
-            value = _json_value(_object(pair.get("value") or {}, where), where)
+            value = _json_value(_part(pair, "value", where), where)
             if value is not None:
                 found[key] = value
     return found
@@ -132,7 +132,7 @@ def _json_value(value: dict[str, Any], at: str) -> Value | None:
     if "boolValue" in value:
         return bool(value["boolValue"])
     if "arrayValue" in value:
-        parts = _list(_object(value["arrayValue"] or {}, at), "values", at)
+        parts = _list(_part(value, "arrayValue", at), "values", at)
         texts = [_text(_object(part, at), "stringValue", at) for part in parts]
         return tuple(text for text in texts if text)
     return None
@@ -142,6 +142,11 @@ def _object(value: object, at: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedError(f"In {at} there should be an object: {value!r:.40}.")
     return value
+
+
+def _part(owner: dict[str, Any], name: str, at: str) -> dict[str, Any]:
+    value = owner.get(name)
+    return {} if value is None else _object(value, f"{at}.{name}")
 
 
 def _list(owner: dict[str, Any], name: str, at: str) -> list[Any]:

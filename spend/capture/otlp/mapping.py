@@ -22,6 +22,7 @@ _SPAN_ID = re.compile(r"(?!0+$)[0-9a-f]{16}")
 _DRAWN_ID = re.compile(r"chatcmpl-\d{1,3}")
 # The SDK's own name for a service that nobody named.
 _NAMELESS = "unknown_service"
+_NOBODY = "unknown"
 # Routers, not models: which model answered is what has a price.
 _ROUTERS = ("auto", "openrouter/auto", "model-router")
 # Libraries that guess a cost from the tokens, as we do, but without dates, tiers and one's own
@@ -86,38 +87,36 @@ def _fields(span: Span, kind: Kind) -> dict[str, object]:
         "service_tier": text(first(attributes, names.TIER)),
         **{field: _text(span, wanted) for field, wanted in names.ATTRIBUTION.items()},
     }
-    if str(said["project"]).startswith(_NAMELESS):
-        said["project"] = ""
-    return spread({name: value for name, value in said.items() if value != ""}, _tags(span))
+    fields = spread({name: value for name, value in said.items() if value != ""}, _tags(span))
+    service = text(span.resource.get(names.SERVICE))
+    if service and "project" not in fields and not service.startswith(_NAMELESS):
+        fields["project"] = service
+    return fields
 
 
 def _who_answered(attributes: Attributes) -> tuple[str, str]:
-    """Provider and model, as the other routes name them. Raises Rejected.
+    """Provider and model, as the other routes name them; "unknown" where nothing names them.
 
     The model is the requested one, which is what LiteLLM names and what price lists know; the
     response's (gpt-4o-2024-08-06) would make a conflict of a request that comes by both ways.
     Azure's request names a deployment, which may be called anything: there the response's is
     taken, unless the deployment is called like the model. A router's too.
     """
-    asked = text(first(attributes, names.REQUEST_MODEL)) or _parameter(attributes, "model")
-    answered = text(first(attributes, names.RESPONSE_MODEL))
+    asked = _bare(text(first(attributes, names.REQUEST_MODEL)) or _parameter(attributes, "model"))
+    answered = _bare(text(first(attributes, names.RESPONSE_MODEL)))
     said = text(first(attributes, names.PROVIDER)) or asked.rpartition("/")[0].partition("/")[0]
     provider = provider_of(
         said, text(first(attributes, names.SERVER)), text(first(attributes, names.BASE_URL))
     )
-    if not provider:
-        raise Rejected("it names no provider (gen_ai.provider.name)")
-    asked, answered = _bare(asked, provider), _bare(answered, provider)
+    asked, answered = asked.removeprefix(f"{provider}/"), answered.removeprefix(f"{provider}/")
     renamed = provider in ("azure", "azure_ai") and not _is_version_of(answered, asked)
     model = answered if answered and (renamed or asked in _ROUTERS) else asked or answered
-    if not model:
-        raise Rejected("it names no model (gen_ai.request.model)")
-    return provider, model
+    return provider or _NOBODY, model or _NOBODY
 
 
-def _bare(model: str, provider: str) -> str:
-    """A model's name without its provider, or the path that Google's API puts before it."""
-    return re.sub(r"^(publishers/[^/]+/)?models/", "", model.removeprefix(f"{provider}/"))
+def _bare(model: str) -> str:
+    """A model's name without the path that Google's API puts before it."""
+    return re.sub(r"^(publishers/[^/]+/)?models/", "", model)
 
 
 def _is_version_of(answered: str, asked: str) -> bool:
@@ -177,11 +176,11 @@ def _text(span: Span, wanted: names.Names) -> str:
     return text(first(span.attributes, wanted)) or text(first(span.resource, wanted))
 
 
-def _tags(span: Span) -> list[object]:
-    found: list[object] = []
+def _tags(span: Span) -> list[str]:
+    found: dict[str, None] = {}
     for attributes in (span.attributes, span.resource):
         for name in names.TAGS:
             value = attributes.get(name, ())
             parts = value if isinstance(value, tuple) else str(value).split(",")
-            found += [tag for part in parts if (tag := text(part)) and tag not in found]
-    return found[:MAX_TAGS]
+            found.update((tag, None) for part in parts if (tag := text(part)))
+    return list(found)[:MAX_TAGS]

@@ -148,7 +148,6 @@ ATTRIBUTION: dict[str, Names] = {
         "metadata.user_api_key_project_alias",
         "metadata.user_api_key_project_id",
         "openinference.project.name",
-        SERVICE,
     ),
     "sprint": ("spendbeat.sprint",),
     "agent": ("spendbeat.agent", "gen_ai.agent.name", "agent.name"),
