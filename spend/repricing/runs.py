@@ -92,15 +92,20 @@ def preview(
     engine: Engine,
     scope: Scope,
     *,
+    any_end: bool = False,
     known_at: datetime | None = None,
     zone: tzinfo,
     most: int = PORTION,
     begin: Callable[[Sequence[Portion]], None] = lambda _: None,
     on_portion: OnPortion = lambda _: None,
 ) -> Preview:
-    """Find out what would change, a portion a transaction. begin is told what there is to do."""
+    """Find out what would change, a portion a transaction. begin is told what there is to do.
+
+    An interrupted run of the same scope goes on, with its prices; with any_end also one that
+    ends at another time.
+    """
     with Session(engine) as session:
-        resumes = _interrupted(session, scope, known_at)
+        resumes = _interrupted(session, scope, None if any_end else scope.until, known_at)
         if resumes is not None:
             run = get(session, resumes)
             scope, known_at = run.scope, run.known_at
@@ -180,8 +185,10 @@ def _open(session: Session, scope: Scope, known_at: datetime, by: str) -> int:
     return int(session.scalars(query("repricing", "open"), binds).one())
 
 
-def _interrupted(session: Session, scope: Scope, known_at: datetime | None) -> int | None:
-    binds = scope.binds() | {"known_at": known_at}
+def _interrupted(
+    session: Session, scope: Scope, until: datetime | None, known_at: datetime | None
+) -> int | None:
+    binds = scope.binds() | {"until": until, "known_at": known_at}
     return session.scalars(query("repricing", "interrupted"), binds).one_or_none()
 
 

@@ -2,9 +2,9 @@
 
 import click
 
-from worker.cli import price_changes, price_views
+from worker.cli import disagreements, price_changes, price_views
 
-GROUP_COMMANDS = {**price_views.commands, **price_changes.commands}
+GROUP_COMMANDS = {**price_views.commands, **price_changes.commands, **disagreements.commands}
 
 
 @click.group(commands=GROUP_COMMANDS)
