@@ -51,6 +51,7 @@ task_routes = {
     "tasks.ticks.take": {"queue": "ticks"},
     "tasks.rollups.*": {"queue": "rollups"},
     "tasks.maintenance.*": {"queue": "maintenance"},
+    "tasks.litellm.*": {"queue": "maintenance"},
     "tasks.pricing.*": {"queue": "maintenance"},
 }
 
@@ -99,3 +100,9 @@ beat_schedule = {
         "options": {"expires": 86_400.0},
     },
 }
+if _chosen.litellm_database_url:
+    beat_schedule["litellm"] = {
+        "task": "tasks.litellm.sync",
+        "schedule": _chosen.litellm_seconds,
+        "options": {"expires": _chosen.litellm_seconds},
+    }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @cache
-def _desk() -> "Desk":
+def desk() -> "Desk":
     # Its libraries take 40 MB, which a worker without an inbox does not need.
     from spend.capture.desk import Desk  # noqa: PLC0415 - see above
 
@@ -26,7 +26,7 @@ def _desk() -> "Desk":
 def drain(self: LedgerTask) -> inbox.DrainResult:
     """Book one batch of what gateways put into the inbox, and ring again if there is more."""
     with self.transaction() as run:
-        result = inbox.drain(run.session, _desk())
+        result = inbox.drain(run.session, desk())
         if result.more:
             run.send(drain, expires=RING_SECONDS)
     return result

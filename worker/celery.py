@@ -24,7 +24,14 @@ class _App(Celery):
 app = _App(
     "spendbeat",
     config_source="celeryconfig",
-    include=["tasks.capture", "tasks.ticks", "tasks.rollups", "tasks.maintenance", "tasks.pricing"],
+    include=[
+        "tasks.capture",
+        "tasks.litellm",
+        "tasks.ticks",
+        "tasks.rollups",
+        "tasks.maintenance",
+        "tasks.pricing",
+    ],
 )
 
 

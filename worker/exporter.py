@@ -51,6 +51,7 @@ class PostgresCollector:
                 found += _spend(connection)
                 found += _ingest(connection)
                 found += _spools(connection)
+                found += _litellm(connection)
                 found.append(_one(metrics.MONTHS_AHEAD, _months_ahead(connection)))
                 found.append(_capped(connection))
         except SQLAlchemyError as error:
@@ -163,6 +164,18 @@ def _spools(connection: Connection) -> list[Metric]:
         metrics.SPOOL_AGE: "age_seconds",
     }
     return [_many(figure, rows, ("gateway",), column) for figure, column in columns.items()]
+
+
+def _litellm(connection: Connection) -> list[Metric]:
+    rows = connection.execute(query("metrics", "litellm"), {"most": metrics.MOST_PROVIDERS}).all()
+    columns = {
+        metrics.LITELLM_ROWS: "rows_total",
+        metrics.LITELLM_SETTLED: "settled_total",
+        metrics.LITELLM_REJECTED: "rejected_total",
+    }
+    found = [_many(figure, rows, ("source",), column) for figure, column in columns.items()]
+    read = [row for row in rows if row.lag_seconds is not None]
+    return [*found, _many(metrics.LITELLM_LAG, read, ("source",), "lag_seconds")]
 
 
 def _months_ahead(connection: Connection) -> int:

@@ -122,6 +122,25 @@ SPOOL_AGE = Figure(
     _GATEWAY,
 )
 
+_SOURCE = ("source",)
+LITELLM_LAG = Figure(
+    "spendbeat_litellm_lag_seconds",
+    "Time since the end of a database of LiteLLM's was last reached.",
+    _SOURCE,
+)
+LITELLM_ROWS = Figure(
+    "spendbeat_litellm_rows", "Requests booked from a database of LiteLLM's.", _SOURCE, True
+)
+LITELLM_SETTLED = Figure(
+    "spendbeat_litellm_settled",
+    "Requests corrected since their row there was rewritten.",
+    _SOURCE,
+    True,
+)
+LITELLM_REJECTED = Figure(
+    "spendbeat_litellm_rejected", "Rows there that cannot be booked.", _SOURCE, True
+)
+
 QUEUE_LENGTH = Figure("celery_queue_length", "Messages that wait in a queue.", ("queue_name",))
 WORKER_UP = Figure(
     "celery_worker_up", "1 if a worker was heard in the last minute, otherwise 0.", ("hostname",)

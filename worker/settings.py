@@ -3,7 +3,7 @@
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -71,6 +71,20 @@ class Settings(BaseSettings):
     batch_rows: int = Field(
         2_000_000, ge=1, description="most ledger rows that one rollup transaction counts"
     )
+    litellm_database_url: str | None = Field(
+        None,
+        validation_alias="LITELLM_DATABASE_URL",
+        description="LiteLLM's own Postgres, which is read; without it none is",
+    )
+    litellm_seconds: float = Field(
+        60.0, ge=1, le=3600, description="time between two looks into LiteLLM's database by beat"
+    )
+    litellm_overlap_hours: float = Field(
+        48.0, ge=0, le=2160, description="how late rows may come there, or be rewritten"
+    )
+    litellm_daily: Literal["auto", "off"] = Field(
+        "auto", description="auto: its daily tables are read where its spend logs are off"
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("database_url")
@@ -86,6 +100,16 @@ class Settings(BaseSettings):
             raise ValueError(f"must start with postgresql://, not {url.drivername}://")
         # One driver everywhere, whatever SQLAlchemy's default for this spelling is.
         return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+    @field_validator("litellm_database_url")
+    @classmethod
+    def _litellm(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        # As it is: what Prisma adds to it is for the sync to read.
+        if not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg2://")):
+            raise ValueError("must start with postgresql://")
+        return value
 
     @field_validator("redis_url")
     @classmethod

@@ -70,3 +70,9 @@ FROM (
   FROM gateway_spools
 ) AS spool
 GROUP BY 1
+
+-- name: litellm
+-- How far behind each database of LiteLLM's is, and what it brought.
+SELECT name AS source, rows_total, settled_total, rejected_total,
+  extract(epoch FROM clock_timestamp() - coalesce(caught_up_at, run_at)) AS lag_seconds
+FROM litellm_sources ORDER BY rows_total DESC, name LIMIT :most

@@ -72,7 +72,7 @@ def _show(lines: list[Line], unknown: list[str]) -> None:
         [
             (
                 line.name + " *" * line.given,
-                "(embedded)" if line.value is None else line.value,
+                _none(line) if line.value is None else line.value,
                 line.default or "",
                 line.description,
             )
@@ -82,6 +82,10 @@ def _show(lines: list[Line], unknown: list[str]) -> None:
     click.echo("* set in the environment. No mistakes found.")
     for warning in unknown:
         click.echo(f"Warning: {warning}")
+
+
+def _none(line: Line) -> str:
+    return "(embedded)" if line.name in {"DATABASE_URL", "REDIS_URL"} else "(none)"
 
 
 def listed(chosen: "Settings") -> list[Line]:
