@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("rollup", "incremental", "insert", "import_rate", "azure", "memory")
+NAMES = ("rollup", "incremental", "insert", "import_rate", "azure", "memory", "prices")
 
 
 def main(argv: list[str]) -> int:

@@ -38,6 +38,8 @@ ORIGIN = Origin("genai-prices", genai_prices.__version__)
 # The library has no service tiers. Where a provider sells one as a model of another name, such as
 # OpenRouter's "...:batch", that is the tier's price.
 _SERVICES = ("batch", "flex", "priority")
+# Names of gateways under which the library does not find its provider.
+ALIASES = {"azure_ai": "azure", "fireworks_ai": "fireworks"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def find(provider: str | None, model: str) -> LibraryModel | None:
     About 150 microseconds, so ask once.
     """
     snapshot = get_snapshot()
+    provider = ALIASES.get(provider or "", provider)
     try:
         owner, info = snapshot.find_provider_model(model, None, provider, None)
     except LookupError:

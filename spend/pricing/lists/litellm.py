@@ -35,7 +35,9 @@ _KEY = re.compile(
 # The only measures that LiteLLM looks up above a threshold.
 _LONG = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _REACHED = frozenset({"xai"})
-_HALF_CACHED = frozenset({"fireworks_ai"})
+_HALF_CACHED = "fireworks_ai"  # not its embedding models, which have a name of their own
+# Prices by the size of a model, which LiteLLM reads from its name; no request names them.
+_SIZES = re.compile(r"(together|fireworks)-ai-(embedding-|moe-)?(up-to-|above-|default|\d).*")
 BATCH = "batch"
 _MILLION = Decimal(10**6)
 
@@ -61,19 +63,29 @@ def parse_key(key: str) -> Key | None:
 def entry(name: str, said: Mapping[str, object]) -> Entry | Skipped:
     """One entry of the map."""
     provider, model = names(name, str(said.get("litellm_provider") or ""))
-    if not provider or name == "sample_spec":
-        return Skipped(name, "names no provider")
-    if said.get("off_peak_pricing"):
-        return Skipped(name, "its rates depend on the hour")
     try:
         tiers = _tiers(provider, said)
-        if not any(_costs(tier.rates) for tier in tiers) and _other_units(said):
-            return Skipped(name, "has no price per token")
+        reason = _reason(name, provider, model, said, tiers)
     except BadRateError as error:
-        return Skipped(name, f"a rate is wrong: {error}")
-    if not tiers:
-        return Skipped(name, "has no price per token")
-    return Entry(provider, model, tiers)
+        tiers, reason = (), f"a rate is wrong: {error}"
+    return Skipped(name, reason) if reason else Entry(provider, model, tiers)
+
+
+def _reason(
+    name: str, provider: str, model: str, said: Mapping[str, object], tiers: tuple[Tier, ...]
+) -> str:
+    """Why an entry is no price of a model; empty if it is one."""
+    if not provider or name == "sample_spec":
+        return "names no provider"
+    if _SIZES.fullmatch(model):
+        return "is a size of models, not one"
+    if said.get("off_peak_pricing"):
+        return "its rates depend on the hour"
+    # Zeros beside a price per image or second, or of the output alone, are no price.
+    free = not any(_costs(tier.rates) for tier in tiers)
+    if free and (_other_units(said) or not any(t.rates.input is not None for t in tiers)):
+        return "has no price per token"
+    return ""
 
 
 def names(name: str, provider: str) -> tuple[str, str]:
@@ -94,7 +106,7 @@ def _tiers(provider: str, said: Mapping[str, object]) -> tuple[Tier, ...]:
             rates[key] = amount(value) * _MILLION
     if (found := said.get("input_cost_per_request")) is not None:
         rates[Key("request")] = amount(found)
-    if provider in _HALF_CACHED and Key("input") in rates:
+    if said.get("litellm_provider") == _HALF_CACHED and Key("input") in rates:
         rates.setdefault(Key("cache_read"), rates[Key("input")] / 2)
     ranged = _ranged(said, rates)
     if ranged is None and not {Key("input"), Key("output")} & rates.keys():
