@@ -64,7 +64,7 @@ class Preview:
     """What a repricing would do, with prices as they were known at `known_at`.
 
     given: requests whose cost somebody gave, which stay as they are. resumes: the interrupted run
-    that would go on. portions: what to pass to execute().
+    that would go on. portions, book: what execute() goes through, at which prices.
     """
 
     scope: Scope
@@ -74,6 +74,7 @@ class Preview:
     sealed: tuple[Sealed, ...]
     resumes: int | None
     portions: tuple[Portion, ...] = field(repr=False)
+    book: PriceBook = field(repr=False)
 
     @property
     def requests(self) -> int:
@@ -123,7 +124,7 @@ def preview(
         given += sum(change.given for change in found)
         on_portion(portion)
     ordered = tuple(days[day] for day in sorted(days))
-    return Preview(scope, moment, ordered, given, gone, resumes, tuple(parts))
+    return Preview(scope, moment, ordered, given, gone, resumes, tuple(parts), book)
 
 
 def execute(
@@ -135,24 +136,23 @@ def execute(
     was made, nothing is corrected twice. Stopped at any moment, the same plan goes on. Raises
     BusyError where another repricing runs.
     """
-    scope = plan.scope
     with alone(engine):
         with Session(engine) as session, session.begin():
-            run_id = plan.resumes or _open(session, scope, plan.known_at, by)
-            book = PriceBook(overrides.load(session), known_at=plan.known_at)
+            run_id = plan.resumes or open_run(session, plan, by)
         for portion in plan.portions:
             with Session(engine) as session, session.begin():
-                reprice(session, run_id, scope, portion, book)
+                reprice(session, run_id, plan, portion)
             on_portion(portion)
         with Session(engine) as session, session.begin():
             session.execute(query("repricing", "finish"), {"id": run_id})
             return get(session, run_id)
 
 
-def reprice(session: Session, run_id: int, scope: Scope, portion: Portion, book: PriceBook) -> int:
+def reprice(session: Session, run_id: int, plan: Preview, portion: Portion) -> int:
     """Correct a portion's requests in this transaction; returns how many."""
     adjustments.lock(session)
-    needed = [change for change in changes(session, scope, portion, book) if change.correction]
+    found = changes(session, plan.scope, portion, plan.book)
+    needed = [change for change in found if change.correction]
     made = _named(session, run_id, needed)
     ids = adjustments.write(session, made)
     if ids is None:
@@ -180,8 +180,9 @@ def _named(session: Session, run_id: int, needed: Sequence[Change]) -> list[Corr
     ]
 
 
-def _open(session: Session, scope: Scope, known_at: datetime, by: str) -> int:
-    binds = scope.binds() | {"known_at": known_at, "by": by}
+def open_run(session: Session, plan: Preview, by: str) -> int:
+    """Record that a run of a plan begins; its id."""
+    binds = plan.scope.binds() | {"known_at": plan.known_at, "by": by}
     return int(session.scalars(query("repricing", "open"), binds).one())
 
 
