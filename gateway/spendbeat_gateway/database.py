@@ -6,12 +6,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 FILE = "spool.sqlite"
 PAGE = 2048  # of 1, 2 and 4 KB pages the middle one: a commit writes 2 to 4 KB, and costs as little
 VERSION = 1
 # Nobody pays for a checkpoint while shippers run; this holds the log down when none does.
 _VALVE_PAGES = (32 << 20) // PAGE
+_RESERVE = 16 << 20
 
 _SCHEMA = """
 CREATE TABLE events (id INTEGER PRIMARY KEY, route TEXT NOT NULL, body TEXT NOT NULL);
@@ -84,6 +86,30 @@ def exclusive(folder: Path) -> Iterator[None]:
 def size(folder: Path) -> int:
     """Bytes on disk, the write-ahead log included."""
     return _bytes(folder / FILE) + log_size(folder)
+
+
+class Room(NamedTuple):
+    """Bytes: free on the disk, and what has to stay free for shipping to go on."""
+
+    free: int
+    reserve: int
+    log: int
+
+    @property
+    def enough(self) -> bool:
+        """All of the log may have to be copied into the file before a byte of it is free again."""
+        return self.free >= self.reserve + self.log
+
+    @property
+    def scarce(self) -> bool:
+        return self.free < 4 * (self.reserve + self.log)
+
+
+def room(folder: Path) -> Room:
+    """Of the disk under `folder`; a small one reserves a twentieth. Raises OSError."""
+    disk = os.statvfs(folder)
+    reserve = min(_RESERVE, disk.f_blocks * disk.f_frsize // 20)
+    return Room(disk.f_bavail * disk.f_frsize, reserve, log_size(folder))
 
 
 def inode(folder: Path) -> int:

@@ -21,6 +21,7 @@ _SLACK = (1 << 20) // database.PAGE  # moving rows at the bound takes a few page
 _REJECTED_SHARE = 10  # rejected events may fill this part of the spool
 _FREE_PAGES = (8 << 20) // database.PAGE  # kept for the next burst, the rest goes back to the disk
 _LONG_LOG = (16 << 20) // database.PAGE
+_STEP, _MOST_SHRUNK = 64, 2048  # pages given back at once, and in one go
 _SMALL = 10
 
 _BATCH = """
@@ -190,19 +191,24 @@ class Outbox:
             connection.executemany(_COUNT, list(counters.items()))
 
     def tidy(self) -> None:
-        """Bring the log into the file, and give space that a burst took back to the disk."""
-        with self._open() as connection:
-            free = self._free(connection)
-            if free > _FREE_PAGES:
-                connection.execute(f"PRAGMA incremental_vacuum({min(free - _FREE_PAGES, 2048)})")
+        """Bring the log into the file, and give space that a burst took back to the disk.
+
+        Where the disk is full, do what is possible; shipping does not depend on it.
+        """
+        with self._open() as connection, suppress(sqlite3.Error):
+            scarce = database.room(self.folder).scarce
+            free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+            spare = free if scarce else free - _FREE_PAGES
+            # In small steps: each of them takes room in the log until the checkpoint.
+            for _ in range(0, min(spare, _MOST_SHRUNK), _STEP):
+                connection.execute(f"PRAGMA incremental_vacuum({_STEP})").fetchall()
+                if scarce:
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             _, log, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             # Writers that never pause keep a passive checkpoint from ever catching up; now they
             # wait for it, some milliseconds.
             if log > _LONG_LOG and moved < log:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def _free(self, connection: sqlite3.Connection) -> int:
-        return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
 
     def _one(self, query: str) -> int:
         with self._open() as connection:

@@ -4,7 +4,6 @@
 the last second or so may be missing, since an fsync per call would cost milliseconds.
 """
 
-import os
 import sqlite3
 import threading
 import time
@@ -19,8 +18,7 @@ from spendbeat_gateway.faults import say_once
 LARGEST = 1 << 20  # characters of one event; a batch takes as much
 _PATIENCE = 1.0  # seconds that a call may wait for another process's transaction
 _HELD = 1000  # events kept in memory while the file is locked for longer than that
-_RESERVE = 16 << 20  # bytes left free on the disk, since shipping has to write as well
-_EVERY = 64  # events between two looks at the disk
+_PAGES = 2 * database.PAGE  # that one event adds to the log, beside its own length
 _RETRY = 1.0  # seconds between two attempts to open a spool that cannot be opened
 
 _INSERT = "INSERT INTO events (id, route, body) VALUES (?, ?, ?)"
@@ -48,8 +46,10 @@ class Spool:
         self._inode = 0
         self._uncounted: Counter[str] = Counter()
         self._held: deque[tuple[str, str]] = deque()
-        self._adds = 0
+        self._written = 0  # bytes since the last look at the disk
+        self._look_after = 0  # bytes
         self._no_room = False
+        self._looked = 0.0
         self._not_before = 0.0
         forks.watch(self)
 
@@ -62,7 +62,7 @@ class Spool:
             dropped = self._keep(route, body)
             if dropped:
                 self._uncounted[dropped] += 1
-            if self._uncounted:
+            if self._uncounted and not self._no_room:  # there, tend() does it once a second
                 self._write_counts()
         if dropped:
             say_once(
@@ -87,7 +87,7 @@ class Spool:
         with self._lock:
             if self._connection is not None and database.inode(self.folder) != self._inode:
                 self._close()
-            self._no_room = not has_room(self.folder)
+            self._look_after = 0  # the next event looks at the disk
             if self._held or self._uncounted:
                 self._keep()
                 self._write_counts()
@@ -98,6 +98,8 @@ class Spool:
 
     def close(self) -> None:
         with self._lock:
+            if self._uncounted:
+                self._write_counts()
             self._close()
 
     def before_fork(self) -> None:
@@ -121,12 +123,12 @@ class Spool:
                 self._held.popleft()
             if not event:
                 return None
-            if self._adds % _EVERY == 0:
-                self._no_room = not has_room(self.folder)
-            self._adds += 1
+            if self._written >= self._look_after:
+                self._look(connection)
             if self._no_room:
                 return "dropped_disk"
             self._insert(connection, *event)
+            self._written += len(event[1]) + _PAGES
         except (sqlite3.Error, OSError) as error:
             why = self._why(error)
             if why == "dropped_locked" and event and len(self._held) < _HELD:
@@ -146,6 +148,22 @@ class Spool:
             else:
                 return
         raise sqlite3.OperationalError("no id was free")
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        """Whether the disk has room for an event and for what shipping has to write after it.
+
+        That is a reserve, and as much as the log holds, since all of it may have to be copied into
+        the file before a byte of it is free again.
+        """
+        room = database.room(self.folder)
+        self._written, self._look_after = 0, room.reserve // 4
+        now = time.monotonic()
+        if not room.enough and now - self._looked >= _RETRY:
+            self._looked = now
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            room = database.room(self.folder)
+        self._no_room = not room.enough
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is not None:
@@ -199,13 +217,3 @@ class Spool:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
-
-
-def has_room(folder: Path) -> bool:
-    """Whether the disk has more free than shipping may need; a small disk gives a twentieth."""
-    try:
-        disk = os.statvfs(folder)
-    except OSError:
-        return True  # the folder is not there yet; opening the spool says more
-    free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-    return free >= min(_RESERVE, total // 20)
