@@ -312,10 +312,26 @@ GRANTS = f"""
 REVOKE ALL ON FUNCTION spendbeat_ensure_month(timestamptz), spendbeat_summarize(timestamptz, timestamptz),
   spendbeat_guard(regclass) FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO spendbeat_writer, spendbeat_reader;
-GRANT SELECT ON ALL TABLES IN SCHEMA public TO spendbeat_writer, spendbeat_reader;
+-- Not ALL TABLES: the schema may hold those of other applications, which are not ours to grant.
+DO $$
+DECLARE
+  own regclass;
+  kind "char";
+BEGIN
+  FOR own, kind IN
+    SELECT oid, relkind FROM pg_class
+    WHERE relnamespace = CAST('public' AS regnamespace) AND relkind IN ('r', 'p', 'v', 'S')
+      AND pg_get_userbyid(relowner) = current_user
+  LOOP
+    IF kind = 'S' THEN
+      EXECUTE format('GRANT USAGE ON SEQUENCE %s TO spendbeat_writer', own);
+    ELSE
+      EXECUTE format('GRANT SELECT ON %s TO spendbeat_writer, spendbeat_reader', own);
+    END IF;
+  END LOOP;
+END $$;
 GRANT EXECUTE ON FUNCTION spendbeat_ensure_month(timestamptz), spendbeat_summarize(timestamptz, timestamptz)
   TO spendbeat_writer;
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO spendbeat_writer;
 GRANT INSERT ({LEDGER_COLUMNS}) ON cost_logs TO spendbeat_writer;
 GRANT INSERT ON request_keys, attributions, price_versions, price_overrides, series,
   audits TO spendbeat_writer;
