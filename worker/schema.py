@@ -8,6 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from spend.capture.adopt import aside
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -21,7 +23,10 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     """Migrate up; safe to run twice, and by two people at once.
 
     The connection's login needs to be able to act as spendbeat_owner (see migrations/roles.py).
+    Raises BadInputError where somebody else's tables have names of ours.
     """
+    if current(connection) != head():
+        aside.check_clear(connection)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)

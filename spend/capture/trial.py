@@ -18,7 +18,7 @@ from spend.pricing import PriceBook, overrides
 
 
 def try_source(
-    engine: Engine,
+    engine: Engine | None,
     source: Source,
     *,
     zone: tzinfo | None = None,
@@ -28,10 +28,13 @@ def try_source(
 ) -> ImportSummary:
     """Read, check and price all rows of a source; nothing is written but the rejects.
 
-    `imported` counts what an import would book if none of it were known.
+    `imported` counts what an import would book if none of it were known. engine: None where there
+    is no ledger yet, so no prices of one's own either.
     """
-    with Session(engine) as session:
-        book = PriceBook(overrides.load(session))
+    book = PriceBook()
+    if engine is not None:
+        with Session(engine) as session:
+            book = PriceBook(overrides.load(session))
     stager = Stager(book, defaultdict(int), defaultdict(int))
     builder = Builder(source, Normaliser(zone), stager, lambda _mixes, _days: None, rejects)
     summary = ImportSummary()

@@ -14,6 +14,8 @@ VALUES: dict[str, object] = {
     "snapshot": "1:1:",
     "ended": [],
     "fields": [],
+    "names": [],
+    "prefix": "adopted:",
     "values": [],
     "added": [],
     "times": [],

@@ -13,6 +13,7 @@ from spend.capture.rejects import Rejects
 from spend.capture.summary import ImportSummary
 from spend.capture.trial import try_source
 from spend.errors import BadInputError
+from worker.cli.options import pairs
 from worker.cli.progress import progress
 from worker.database import engine
 
@@ -78,8 +79,8 @@ def import_(
         with (
             opened(
                 file,
-                maps=_pairs(maps, "--map"),
-                constants=_pairs(sets, "--set"),
+                maps=pairs(maps, "--map"),
+                constants=pairs(sets, "--set"),
                 format_=format_,
                 delimiter=delimiter.replace("\\t", "\t") if delimiter else None,
             ) as found,
@@ -143,18 +144,6 @@ def _zone(name: str | None) -> ZoneInfo | None:
         raise BadInputError(
             f"There is no time zone {name!r}; use an IANA name such as Europe/Berlin."
         ) from error
-
-
-def _pairs(given: Sequence[str], option: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals or not name or not value:
-            raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint=option)
-        if name in found:
-            raise click.BadParameter(f"{name} is there twice", param_hint=option)
-        found[name] = value
-    return found
 
 
 commands = {"import": import_}

@@ -4,12 +4,13 @@ import click
 
 from spend import sealing
 from spend.errors import BadInputError
+from worker.cli.adopt import adopt
 from worker.database import transaction
 
 
 @click.group
 def ledger() -> None:
-    """Look after the ledger's months."""
+    """Look after the ledger: take over an existing table, drop old months."""
 
 
 @ledger.command
@@ -38,4 +39,5 @@ def seal(month: str, *, yes: bool) -> None:
     click.echo(f"{month}: sums kept, {result.rows:,} ledger rows dropped.")
 
 
+ledger.add_command(adopt)
 commands = {"ledger": ledger}
