@@ -49,6 +49,7 @@ class PostgresCollector:
                 connection.execute(_STATEMENT_TIMEOUT)
                 found = [*_ticks(connection), *_shards(connection), *_audit(connection)]
                 found += _spend(connection)
+                found += _disagreements(connection)
                 found += _ingest(connection)
                 found += _spools(connection)
                 found += _litellm(connection)
@@ -137,6 +138,13 @@ def _spend(connection: Connection) -> list[Metric]:
             kind = name.removesuffix("_tokens")
             tokens.add_metric([row.provider, row.model, kind], float(getattr(row, name)))
     return [*found, tokens]
+
+
+def _disagreements(connection: Connection) -> list[Metric]:
+    most = {"most": metrics.MOST_PROVIDERS}
+    rows = connection.execute(query("metrics", "disagreements"), most).all()
+    columns = {metrics.DISAGREEMENTS: "requests", metrics.DISAGREEMENT_DOLLARS: "dollars"}
+    return [_many(figure, rows, ("provider",), column) for figure, column in columns.items()]
 
 
 def _ingest(connection: Connection) -> list[Metric]:

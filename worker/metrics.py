@@ -82,6 +82,17 @@ TOKENS = Figure(
     (*_MODEL, "class"),
 )
 
+DISAGREEMENTS = Figure(
+    "spendbeat_price_disagreements",
+    "Costs that are known beside the booked one and differ from it by more than the tolerance.",
+    ("provider",),
+)
+DISAGREEMENT_DOLLARS = Figure(
+    "spendbeat_price_disagreement_dollars",
+    "What those costs and the booked ones are apart, without their signs.",
+    ("provider",),
+)
+
 MONTHS_AHEAD = Figure(
     "spendbeat_ledger_months_ahead", "Partitions of the ledger for months that have not begun."
 )

@@ -43,6 +43,22 @@ FROM (
 ) AS ranked
 GROUP BY 1, 2
 
+-- name: disagreements
+-- Requests whose costs disagree, by provider, and what they are apart; 0 where there are none.
+-- Providers beyond :most, by dollars, are one line.
+SELECT CASE WHEN place <= :most THEN provider ELSE 'other' END AS provider,
+  sum(requests) AS requests, sum(dollars) AS dollars
+FROM (
+  SELECT provider, sum(requests) AS requests, sum(dollars) AS dollars,
+    row_number() OVER (ORDER BY sum(dollars) DESC, provider) AS place
+  FROM (
+    SELECT provider, requests, difference_usd AS dollars FROM price_disagreements
+    UNION ALL SELECT provider, 0, 0 FROM cursors
+  ) AS seen
+  GROUP BY provider
+) AS ranked
+GROUP BY 1
+
 -- name: months_ahead
 -- How many partitions the ledger has for months that have not begun.
 SELECT count(*) FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid

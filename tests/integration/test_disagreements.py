@@ -11,6 +11,7 @@ from spend.pricing.disagreements import Seen, differ, fold, found, record
 from spend.pricing.money import PICO
 from tests.support import ledger
 from worker.database import engine, transaction
+from worker.exporter import PostgresCollector, reader
 
 AT = datetime(2026, 11, 20, 23, 59, tzinfo=UTC)
 LIBRARY = Origin("genai-prices", "0.2.3")
@@ -87,3 +88,25 @@ def test_they_can_be_asked_for_by_model_and_day(database: str) -> None:
         assert len(found(session, model="LARGE")) == 2
         assert found(session, model="small") == []
         assert [r.day for r in found(session, since=date(2026, 11, 21))] == [date(2026, 11, 21)]
+
+
+def test_a_scrape_counts_them_by_provider(database: str) -> None:
+    """Requests and dollars; 0 for a provider without any."""
+    save(seen(1, Booked(PICO, LIBRARY, gateway=3 * PICO, provider=2 * PICO)))
+    with transaction() as session:
+        ledger.add(session, provider="openai")
+    ledger.roll()
+    ours = reader(database)
+    said = {
+        (sample.name, sample.labels["provider"]): sample.value
+        for family in PostgresCollector(ours).collect()
+        for sample in family.samples
+        if sample.name.startswith("spendbeat_price_disagreement")
+    }
+    ours.dispose()
+    assert said == {
+        ("spendbeat_price_disagreements", "acme"): 2,
+        ("spendbeat_price_disagreement_dollars", "acme"): 3,
+        ("spendbeat_price_disagreements", "openai"): 0,
+        ("spendbeat_price_disagreement_dollars", "openai"): 0,
+    }
