@@ -177,10 +177,12 @@ def _show(plan: Preview) -> None:
             f" (${dollars(part.cost)}) cannot be repriced: the month is sealed, their rows are"
             " gone."
         )
-    if not plan.changed:
-        where = "of these" if plan.requests or plan.sealed else "of this model in this time"
-        found = f"{plan.requests:,} requests looked at" if plan.requests else f"no row {where}"
-        click.echo(f"Nothing to do: {found}, all at the cost that they should have.")
+    if plan.changed:
+        return
+    if plan.requests:
+        click.echo(f"Nothing to do: {plan.requests:,} requests cost what they should.")
+    else:
+        click.echo("Nothing to do: the ledger has no row of this model in this time.")
 
 
 def _row(day: Day) -> tuple[object, ...]:
