@@ -136,6 +136,7 @@ class Desk:
             version = rules.version(session)
             if version != self._rules:
                 self._attribute = attribute(rules.load(session))
+                self._dimensions.attributions.clear()  # a limit may let in what was (other)
                 self._rules = version
         self._loaded = time.monotonic()
 

@@ -8,9 +8,10 @@ import pytest
 
 from spend.attribution import rules
 from spend.attribution.mix import Mix
+from spend.capture import desk, import_requests
 from spend.errors import BadInputError
-from tests.support.captured import spendbeat
-from worker.database import transaction
+from tests.support.captured import ledger, spendbeat
+from worker.database import engine, transaction
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -107,3 +108,57 @@ def test_what_is_loaded_is_what_was_added() -> None:
     begin = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp()) * 1_000_000
     assert ready.apply(mix, "p", "m", begin).project == "shop"
     assert ready.apply(mix, "p", "m", begin - 1).project is None
+
+
+def request(n: int, at: str = "2026-11-01T10:00:00Z", **more: object) -> dict[str, object]:
+    return {"started_at": at, "provider": "openai", "model": "gpt-4o", "input_tokens": n,
+            "api_key": "prod-frontend", **more}  # fmt: skip
+
+
+def projects() -> list[str | None]:
+    columns = (
+        "(SELECT project FROM attributions AS a WHERE a.id = attribution_id) AS project, started_at"
+    )
+    return [row.project for row in ledger(columns)]
+
+
+def test_an_import_fills_what_is_missing_by_the_time_of_each_request() -> None:
+    said("add", *SHOP, "--from", "2026-10-01", "--to", "2026-12-01")
+    rows = [
+        request(1),
+        request(2, "2026-09-30T23:59:59.999999Z"),
+        request(3, "2026-12-01T00:00:00Z"),
+        request(4, project="lab"),
+    ]
+    assert import_requests(engine(), rows).imported == 4
+    assert projects() == ["shop", None, None, "lab"]
+
+
+def test_a_file_without_ids_is_known_again_after_a_rule_was_added() -> None:
+    """A request's key is made of what it says itself; what is booked stays as it is."""
+    rows = [request(1), request(1), request(2)]
+    import_requests(engine(), rows)
+    said("add", *SHOP)
+    again = import_requests(engine(), [*rows, request(3)])
+    assert (again.imported, again.known) == (1, 3)
+    assert projects() == [None, None, None, "shop"]
+
+
+def test_a_desk_follows_rules_and_limits_that_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "_RELOAD_SECONDS", 0.0)
+    counter = desk.Desk(engine())
+
+    def book(id_: str) -> None:
+        counter.book([{**request(1), "id": id_}], route="ingest")
+
+    book("a")
+    said("add", *SHOP)
+    book("b")
+    said("end", "1", "--at", "2026-01-01")
+    book("c")
+    spendbeat("attribution", "limits", "set", "project", "1")
+    said("add", "api_key=prod-*", "project=lab")
+    book("d")
+    spendbeat("attribution", "limits", "set", "project", "2")
+    book("e")
+    assert projects() == [None, "shop", None, "(other)", "lab"]
