@@ -68,7 +68,9 @@ def by_litellm(environment: Path, wanted: Sequence[Case]) -> list[dict[str, str]
         )
         for case in wanted
     ]
-    command = [str(environment / "bin" / "python"), str(ROOT / "benchmarks" / "litellm_costs.py")]
+    # -P: the script's own folder has modules named as some of the standard library.
+    script = ROOT / "benchmarks" / "litellm_costs.py"
+    command = [str(environment / "bin" / "python"), "-P", str(script)]
     done = subprocess.run(
         command, input="\n".join(lines), capture_output=True, text=True, check=False
     )

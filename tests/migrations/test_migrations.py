@@ -4,14 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, make_url, text
+from sqlalchemy.orm import Session
 
 from migrations.env_rules import include
 from models import Base
+from spend.pricing import Rates, Tier, overrides
 from worker import schema
 from worker.database import make_engine
 
@@ -99,3 +103,38 @@ def test_a_login_without_the_right_to_make_roles_is_told_what_to_run(
         with empty.connect() as connection:
             connection.execute(text("DROP ROLE spendbeat_test_plain"))
             connection.commit()
+
+
+def test_prices_set_before_they_had_tiers_stay_what_they_are(empty: Engine) -> None:
+    """Up and down again; an end that was learned later is in the older form the price's end."""
+    with empty.connect() as connection:
+        schema.upgrade(connection, "0002")
+        connection.execute(
+            text(
+                "INSERT INTO price_overrides (provider, model, valid_from, input_per_million,"
+                " output_per_million, cache_read_per_million) VALUES"
+                " ('acme', 'one', '2026-01-01Z', 1.5, 30, NULL),"
+                " ('acme', 'two', '2026-01-01Z', 0.000000000001, 0, 0.1)"
+            )
+        )
+        connection.commit()
+        schema.upgrade(connection)
+    with Session(empty) as session, session.begin():
+        one, two = overrides.load(session)
+        assert one.tiers == (Tier(0, Rates(Decimal("1.5"), Decimal(30))),)
+        tiny = Decimal("0.000000000001")
+        assert two.tiers == (Tier(0, Rates(tiny, Decimal(0), Decimal("0.1"))),)
+        overrides.end(session, one.id, datetime(2026, 6, 1, tzinfo=UTC))
+        overrides.end(session, two.id, None)
+    with empty.connect() as connection:
+        schema.downgrade(connection, "0002")
+        rows = connection.execute(
+            text(
+                "SELECT input_per_million, cache_read_per_million, valid_to IS NOT NULL"
+                " FROM price_overrides ORDER BY id"
+            )
+        )
+        assert [tuple(row) for row in rows] == [
+            (Decimal("1.5"), None, True),
+            (tiny, Decimal("0.1"), False),
+        ]
