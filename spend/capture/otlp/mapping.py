@@ -59,8 +59,6 @@ def _fields(span: Span, kind: Kind) -> dict[str, object]:
     if kind is Kind.UNKNOWN:
         operation = text(first(attributes, names.OPERATION))
         raise Rejected(f"gen_ai.operation.name {operation!r:.60} is not known as one request")
-    if span.start_ns <= 0:
-        raise Rejected("it has no start time")
     provider, model = _who_answered(attributes)
     failed = span.failed or first(attributes, names.ERROR) is not None
     measured = usage_of(attributes)

@@ -12,7 +12,7 @@ class Span(NamedTuple):
     span_id: str
     parent_id: str  # "" for a root
     name: str
-    start_ns: int  # nanoseconds since 1970 UTC; 0 is not known
+    start_ns: int  # nanoseconds since 1970 UTC
     failed: bool  # its status is ERROR
     scope: str  # the library that made it
     attributes: Attributes  # only those that names.py knows

@@ -107,7 +107,9 @@ def test_json_by_the_rules_of_otlp() -> None:
     assert request["id"] == f"otel:{TRACE}:eee19b7ec3c1b174"
     assert (request["input_tokens"], request["output_tokens"]) == (12, 3)
     assert request["status"] == "failure"
-    [request] = from_json(json_span(startTimeUnixNano=START))
+    unread = {"key": "http.url", "value": {"stringValue": 7}}
+    changed = {"startTimeUnixNano": START, "attributes": [*json_span()["attributes"], unread]}
+    [request] = from_json(json_span(**changed))
     assert isinstance(request, dict)
     assert request["started_at"] == START // 1000
 
@@ -169,7 +171,7 @@ def test_an_empty_export_is_no_requests() -> None:
         {**CHAT, "gen_ai.operation.name": "fetch_response"},
         {"openinference.span.kind": "AGENT", "llm.token_count.prompt": 5},
         {"openinference.span.kind": "CHAIN", "gen_ai.usage.input_tokens": 5},
-        {"traceloop.span.kind": "workflow", "gen_ai.usage.input_tokens": 5},
+        {"traceloop.span.kind": "workflow", **{k: v for k, v in CHAT.items() if "op" not in k}},
         {"ai.operationId": "ai.generateText", "ai.model.id": "gpt-4o", "ai.usage.inputTokens": 5},
         {"gen_ai.request.model": "gpt-4o"},
         {"gen_ai.usage.input_tokens": 5},
@@ -420,6 +422,24 @@ def test_a_call_that_was_tried_again_inside_a_framework_is_two_requests() -> Non
 def test_two_equal_calls_inside_one_span_are_two_requests() -> None:
     made = nested(Made(PLAIN, 1), Made(PLAIN, 2, 1), Made(PLAIN, 3, 1, start=START + 1000))
     assert len(made) == 2
+
+
+def test_a_call_inside_another_with_an_answer_of_its_own_is_its_own() -> None:
+    assert (
+        len(nested(Made({**CHAT, "gen_ai.response.id": "another-answer"}, 1), Made(CHAT, 2, 1)))
+        == 2
+    )
+
+
+def test_usage_is_one_librarys_and_never_put_together_from_two() -> None:
+    """What one calls cached another may not; the rest of what each says is kept."""
+    more = chat(1, gen_ai__usage__cache_read__input_tokens=5, gen_ai__user="u")
+    less = chat(2, gen_ai__usage__cache_creation__input_tokens=7, session__id="s")
+    more = Made({**more.attributes, "gen_ai.usage.reasoning_tokens": 9}, 1)
+    request = only(less, more)
+    assert (request["cache_read_tokens"], request["reasoning_tokens"]) == (5, 9)
+    assert "cache_write_tokens" not in request
+    assert (request["end_user"], request["session_id"]) == ("u", "s")
 
 
 def test_a_call_inside_another_with_other_usage_is_its_own() -> None:
