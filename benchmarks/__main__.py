@@ -5,7 +5,17 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("rollup", "incremental", "insert", "import_rate", "azure", "memory", "prices")
+NAMES = (
+    "rollup",
+    "incremental",
+    "insert",
+    "import_rate",
+    "azure",
+    "memory",
+    "gateway",
+    "http",
+    "prices",
+)
 
 
 def main(argv: list[str]) -> int:

@@ -6,6 +6,14 @@ from spendbeat_gateway.usage import get
 
 # Some servers number their answers (Ollama: chatcmpl-123), which says nothing about which it is.
 _SHORTEST_ID = 20
+# Events of streams that hold more than a piece of the answer.
+_TELLING = (
+    "message_start",
+    "response.created",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+)
 
 
 class Seen:
@@ -20,13 +28,19 @@ class Seen:
         self.usage: object = None
 
     def see(self, thing: object) -> None:
-        kind = get(thing, "type")
+        kind, usage = get(thing, "type"), get(thing, "usage")
+        if usage is None and self.model is not None and kind not in _TELLING:
+            return  # most chunks of a stream
         if kind == "message_start":  # Anthropic's first event holds a message
             thing = get(thing, "message")
-        elif isinstance(kind, str) and kind.startswith("response."):  # the Responses API's events
+        elif kind in _TELLING:  # the Responses API's events hold a response
             thing = get(thing, "response")
-        if thing is None:
-            return
+        if thing is not None:
+            self._name(thing)
+            self._measure(thing, changes=kind == "message_delta")
+
+    def _name(self, thing: object) -> None:
+        """The first id and model that are any."""
         if self.id is None:
             id_ = get(thing, "id")
             if isinstance(id_, str) and len(id_) >= _SHORTEST_ID:
@@ -35,13 +49,15 @@ class Seen:
             model = get(thing, "model")
             if isinstance(model, str) and model:
                 self.model = model
+
+    def _measure(self, thing: object, *, changes: bool) -> None:
+        """The last tier and usage; Anthropic's message_delta repeats only what has changed."""
         usage = get(thing, "usage")
         tier = get(thing, "service_tier") or get(usage, "service_tier")
         if isinstance(tier, str):
             self.tier = tier
         if usage is not None:
-            # Anthropic's message_delta repeats only what has changed since message_start.
-            self.usage = _merged(self.usage, usage) if kind == "message_delta" else usage
+            self.usage = _merged(self.usage, usage) if changes else usage
 
 
 def _merged(old: object, new: object) -> object:

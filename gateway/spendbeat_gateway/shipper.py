@@ -236,5 +236,6 @@ def dropped(*counters: dict[str, int]) -> int:
 
 
 def spool_name(folder: os.PathLike[str]) -> str:
-    """Tells spools apart where their figures meet: host and folder."""
-    return f"{os.uname().nodename}{os.fspath(folder)}"
+    """Tells spools apart where their figures meet: host and folder, within 100 characters."""
+    host = os.uname().nodename[:40]
+    return host + os.fspath(folder)[-(100 - len(host)) :]

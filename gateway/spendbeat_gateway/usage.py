@@ -11,17 +11,37 @@ from decimal import Decimal
 Tokens = dict[str, int]
 
 
+_MISSING = object()
+_models: dict[type, bool] = {}  # classes by whether they are pydantic models
+
+
 def get(thing: object, name: str) -> object:
     """A value of a mapping or an object; None where it is not there."""
-    if isinstance(thing, Mapping):
-        return thing.get(name)
-    return getattr(thing, name, None) if thing is not None else None
+    kind = type(thing)
+    if kind is dict:
+        return thing.get(name)  # type: ignore[attr-defined] # it is a dict
+    if thing is None:
+        return None
+    model = _models.get(kind)
+    if model is None:
+        model = _models[kind] = hasattr(kind, "model_fields") and hasattr(thing, "__dict__")
+    if model:
+        # Asking a pydantic model for what it does not have is slow, and most names are not there.
+        found = thing.__dict__.get(name)
+        extra = getattr(thing, "__pydantic_extra__", None) if found is None else None
+        return extra.get(name) if extra else found
+    found = getattr(thing, name, _MISSING)
+    if found is not _MISSING:
+        return found
+    return thing.get(name) if isinstance(thing, Mapping) else None
 
 
 def count(thing: object, *path: str) -> int | None:
     """A whole number at a path of names; None for all else."""
     for name in path:
         thing = get(thing, name)
+    if type(thing) is int:
+        return thing if thing >= 0 else None
     if isinstance(thing, bool) or not isinstance(thing, int | float | str | Decimal):
         return None
     try:
@@ -58,10 +78,6 @@ def cost(usage: object) -> str | float | int | None:
     return found
 
 
-def _first(*found: int | None) -> int:
-    return next((number for number in found if number), 0)
-
-
 def _chat(usage: object) -> Tokens:
     """OpenAI's chat completions, completions and embeddings, and those who copy them."""
     details, answer = get(usage, "prompt_tokens_details"), get(usage, "completion_tokens_details")
@@ -69,20 +85,22 @@ def _chat(usage: object) -> Tokens:
     reasoning = count(answer, "reasoning_tokens") or 0
     if reasoning and count(usage, "total_tokens") == prompt + output + reasoning:
         output += reasoning
-    written = _first(
-        count(details, "cache_write_tokens"),
-        count(details, "cache_creation_tokens"),
-        count(usage, "cache_creation_input_tokens"),
+    written = (
+        count(details, "cache_write_tokens")
+        or count(details, "cache_creation_tokens")
+        or count(usage, "cache_creation_input_tokens")
+        or 0
     )
-    hour = count(details, "cache_creation_token_details", "ephemeral_1h_input_tokens") or 0
+    hour = 0
+    if written:
+        hour = count(details, "cache_creation_token_details", "ephemeral_1h_input_tokens") or 0
     return {
         "input_tokens": prompt,
         "output_tokens": output,
-        "cache_read_tokens": _first(
-            count(details, "cached_tokens"),
-            count(usage, "cache_read_input_tokens"),
-            count(usage, "prompt_cache_hit_tokens"),  # DeepSeek
-        ),
+        "cache_read_tokens": count(details, "cached_tokens")
+        or count(usage, "cache_read_input_tokens")
+        or count(usage, "prompt_cache_hit_tokens")  # DeepSeek
+        or 0,
         "cache_write_tokens": max(written - hour, 0),
         "cache_write_1h_tokens": hour,
         "reasoning_tokens": reasoning,
@@ -110,9 +128,8 @@ def _anthropic(usage: object) -> Tokens:
     """Anthropic's Messages API: the cache's tokens come on top."""
     read = count(usage, "cache_read_input_tokens") or 0
     hour = count(usage, "cache_creation", "ephemeral_1h_input_tokens") or 0
-    written = _first(
-        count(usage, "cache_creation_input_tokens"),
-        hour + (count(usage, "cache_creation", "ephemeral_5m_input_tokens") or 0),
+    written = count(usage, "cache_creation_input_tokens") or hour + (
+        count(usage, "cache_creation", "ephemeral_5m_input_tokens") or 0
     )
     hour = min(hour, written)
     return {
