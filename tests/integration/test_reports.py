@@ -5,9 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from spend import reports
+from spend import attributions, reports
+from spend.attribution.mix import Mix
 from spend.errors import BadInputError
 from tests.support import ledger
+from tests.support.captured import spendbeat
 from worker.database import transaction
 
 NEW_YEAR_IN_KATHMANDU = datetime(2025, 12, 31, 18, 15, tzinfo=UTC)
@@ -88,3 +90,51 @@ def test_what_cannot_be_answered_is_refused() -> None:
         spend("colour")
     with pytest.raises(BadInputError, match="quarter of an hour"):
         spend("provider", since=NEW_YEAR_IN_KATHMANDU.replace(minute=1))
+
+
+@pytest.fixture
+def tagged(database: str) -> None:
+    mixes = {
+        Mix(tags=("batch", "env:prod", "env:test")): 1,
+        Mix(tags=("env:prod",)): 2,
+        Mix(team="core", tags=("env:(other)",)): 4,
+        Mix(team="(other)"): 8,
+    }
+    with transaction() as session:
+        ids = attributions.resolve(session, mixes)
+        rows = [
+            {"attribution_id": ids[mix], "cost_usd": Decimal(cost)} for mix, cost in mixes.items()
+        ]
+        ledger.add(session, [*rows, {"cost_usd": Decimal(16)}])
+    ledger.roll()
+
+
+@pytest.mark.usefixtures("tagged")
+def test_a_request_is_in_a_line_for_each_of_its_tags_and_once_in_the_total() -> None:
+    assert spend("tag") == {
+        ("batch",): Decimal(1),
+        ("env:prod",): Decimal(3),
+        ("env:test",): Decimal(1),
+        ("env:(other)",): Decimal(4),
+        (None,): Decimal(24),
+    }
+    assert spend("tag:env", "team") == {
+        ("prod", None): Decimal(3),
+        ("test", None): Decimal(1),
+        ("(other)", "core"): Decimal(4),
+        (None, "(other)"): Decimal(8),
+        (None, None): Decimal(16),
+    }
+    with transaction("spendbeat_reader") as session:
+        whole = reports.total(session)
+    assert (whole.total_cost, whole.requests) == (Decimal(31), 5)
+    said = spendbeat("spend", "--by", "tag").stdout
+    assert "Total: $31.00\n" in said
+    assert "(other): values beyond the limit" in said
+    assert "(other)" not in spendbeat("spend", "--by", "provider").stdout
+
+
+def test_nothing_counted_yet_is_no_error(database: str) -> None:
+    with transaction("spendbeat_reader") as session:
+        assert reports.total(session).total_cost == 0
+    assert "No spend" in spendbeat("spend", "--by", "tag:env").stdout

@@ -1,9 +1,9 @@
 from collections.abc import Sequence
-from decimal import Decimal
 
 import click
 
 from spend import reports
+from spend.attribution.caps import OTHER
 from spend.reports import SpendLine
 from worker.cli.output import dollars, moment, print_json, print_table, total, zone_named
 from worker.database import transaction
@@ -20,29 +20,29 @@ _FIGURES = ["requests", "input tokens", "output tokens", "unpriced", "cost $"]
 def spend(by: str, since: str | None, until: str | None, timezone: str, *, as_json: bool) -> None:
     """Show spend, grouped by anything.
 
-    Groups: provider, model, organization, project, sprint, agent, user_id, team, api_key, day.
-    What is not attributed is a line of its own, so that lines always add up to the total.
+    Groups: provider, model, organization, project, sprint, agent, user_id, team, api_key, day,
+    tag, or tag:KEY for the values of one key. What is not attributed is a line of its own, so
+    that lines add up to the total; but for tags: a request with three tags is in three lines and
+    once in the total.
 
     \b
     Examples:
       spendbeat spend
       spendbeat spend --by organization,project --from 2026-11-01
       spendbeat spend --by day,provider --timezone Asia/Kolkata --json
+      spendbeat spend --by tag:env
     """
     names = [name.strip() for name in by.split(",")]
     zone_named(timezone)
+    begin = moment(since, timezone) if since else None
+    end = moment(until, timezone) if until else None
     with transaction("spendbeat_reader") as session:
-        lines = reports.spend(
-            session,
-            names,
-            since=moment(since, timezone) if since else None,
-            until=moment(until, timezone) if until else None,
-            zone=timezone,
-        )
+        lines = reports.spend(session, names, since=begin, until=end, zone=timezone)
+        whole = reports.total(session, since=begin, until=end)
     if as_json:
         print_json([_as_dict(names, line) for line in lines])
     else:
-        show(names, lines)
+        show(names, lines, whole)
 
 
 def _as_dict(names: Sequence[str], line: SpendLine) -> dict[str, object]:
@@ -56,8 +56,8 @@ def _as_dict(names: Sequence[str], line: SpendLine) -> dict[str, object]:
     }
 
 
-def show(names: Sequence[str], lines: Sequence[SpendLine]) -> None:
-    """Print spend for a person."""
+def show(names: Sequence[str], lines: Sequence[SpendLine], whole: SpendLine) -> None:
+    """Print spend for a person. whole: all of it, each request once."""
     if not lines:
         click.echo("No spend has been counted for this.")
         return
@@ -76,8 +76,13 @@ def show(names: Sequence[str], lines: Sequence[SpendLine]) -> None:
         ],
         numbers=_FIGURES,
     )
-    cost = sum((line.total_cost for line in lines), Decimal(0))
-    click.echo(f"Total: {total(cost, sum(line.unpriced for line in lines))}")
+    click.echo(f"Total: {total(whole.total_cost, whole.unpriced)}")
+    if reports.overlaps(names):
+        click.echo("A request with several tags is in several lines, and once in the total.")
+    if any(value is not None and value.endswith(OTHER) for line in lines for value in line.group):
+        click.echo(
+            f"{OTHER}: values beyond the limit of their field; see 'spendbeat attribution limits'."
+        )
 
 
 commands = {"spend": spend}
