@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -87,7 +87,8 @@ def days(session: Session, source_id: int) -> set[date]:
 def advance(session: Session, source_id: int, to: datetime, id_: str) -> None:
     """Say that everything up to here was read; never goes back."""
     mine = LitellmSource.id == source_id
-    later = (LitellmSource.read_to.is_(None)) | (LitellmSource.read_to < to)
+    place = tuple_(LitellmSource.read_to, LitellmSource.read_to_id)
+    later = or_(LitellmSource.read_to.is_(None), place < tuple_(to, id_))
     session.execute(update(LitellmSource).where(mine, later).values(read_to=to, read_to_id=id_))
 
 
@@ -111,9 +112,9 @@ def count(session: Session, source_id: int, *, rows: int, settled: int, rejected
 
 def ended(session: Session, source_id: int, *, error: str | None, caught_up: bool) -> None:
     """Note the end of a run, and why it ended early."""
-    now = func.clock_timestamp()
-    at = {"caught_up_at": now} if caught_up else {}
-    change(session, source_id, run_at=now, error=error, **at)
+    # The time of the transaction: both are equal where the last run reached the end.
+    at = {"caught_up_at": func.now()} if caught_up else {}
+    change(session, source_id, run_at=func.now(), error=error, **at)
 
 
 def after(head: Head) -> tuple[datetime, str]:

@@ -16,6 +16,7 @@ from typing import Literal
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from models import LitellmSource
 from spend.capture.desk import Desk
 from spend.errors import SpendbeatError
 from spend.litellm import daily, state
@@ -147,8 +148,9 @@ class _Run:
         )  # fmt: skip
         with Session(self._engine) as session:
             here = state.get(session, self._id)
-        start = options.since or (here.read_to - RECENT if here.read_to else EARLIEST)
-        if self._forward(pages, start, frontier):
+        place = self._start(here)
+        start = place[0]
+        if self._forward(pages, place, frontier):
             begin = here.swept_to if options.sweep_rows is not None and here.swept_to else None
             self._sweep(pages, (max(begin or horizon, horizon), here.swept_to_id), start)
             self._daily(horizon)
@@ -160,9 +162,18 @@ class _Run:
             now: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         return now.astimezone(UTC)
 
-    def _forward(self, pages: Pages, start: datetime, frontier: datetime) -> bool:
+    def _start(self, here: LitellmSource) -> Place:
+        """Where to read on: at the last place exactly while the end was not reached."""
+        if self._options.since is not None:
+            return self._options.since, ""
+        if here.read_to is None:
+            return EARLIEST, ""
+        if here.run_at is None or here.run_at != here.caught_up_at:
+            return here.read_to, here.read_to_id
+        return here.read_to - RECENT, ""
+
+    def _forward(self, pages: Pages, place: Place, frontier: datetime) -> bool:
         """Read on to the end of the table; whether it was reached."""
-        place: Place = (start, "")
         while True:
             page = self._page(pages, place, None)
             if page is None:

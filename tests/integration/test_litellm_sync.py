@@ -1,79 +1,21 @@
 """LiteLLM's own database is read: every row once, also when it comes late or is rewritten."""
 
-import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import text
 
 from spend.capture.desk import Desk
 from spend.litellm.errors import LitellmError
 from spend.litellm.source import Source
-from spend.litellm.sync import Options, SyncResult, sync
 from tests.support.captured import counted, ledger
-from tests.support.litellm_tables import OLD, LitellmTables, schema
-from worker.database import engine, transaction
+from tests.support.litellm_syncs import net, synced
+from tests.support.litellm_tables import LitellmTables
+from worker.database import transaction
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(scope="session")
-def schemas(postgres_server: str) -> Iterator[dict[str, str]]:
-    """The newest schema and that of an old version, by name."""
-    with schema(postgres_server) as new, schema(postgres_server, OLD) as old:
-        yield {"new": new, "old": old}
-
-
-@pytest.fixture(params=["new", "old"])
-def version(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def litellm(
-    postgres_server: str, schemas: dict[str, str], request: pytest.FixtureRequest
-) -> Iterator[LitellmTables]:
-    """A database of LiteLLM's; of both versions where the test asks for `version`."""
-    which = request.getfixturevalue("version") if "version" in request.fixturenames else "new"
-    name = f"litellm_test_{uuid.uuid4().hex[:8]}"
-    admin = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {schemas[which]}"))
-    tables = LitellmTables(
-        make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
-    )
-    yield tables
-    tables.engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
-
-
-@pytest.fixture
-def desk(database: str) -> Desk:
-    return Desk(engine())
-
-
-def synced(litellm: LitellmTables, desk: Desk, **options: Any) -> SyncResult:
-    """One run to the end."""
-    source = Source(litellm.url)
-    try:
-        return sync(engine(), desk, source, Options(**options))
-    finally:
-        source.close()
-
-
-def net() -> list[tuple[str, Decimal | None, int]]:
-    """Every request with its net cost and how many corrections it had."""
-    with transaction("spendbeat_reader") as session:
-        rows = session.execute(
-            text("SELECT request_id, cost_usd, adjustments FROM token_usage ORDER BY request_id")
-        )
-        return [(id_.split("@")[0], cost, changes) for id_, cost, changes in rows]
 
 
 def test_rows_of_an_old_and_of_a_new_version_become_requests(
@@ -178,25 +120,27 @@ def test_unchanged_rows_are_not_fetched_again(litellm: LitellmTables, desk: Desk
     assert counted()[0] == 50
 
 
+def _run(source: Source, statement: str) -> None:
+    with source.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        connection.execute(text(statement))
+
+
 def test_nothing_can_be_written_there(litellm: LitellmTables) -> None:
     source = Source(litellm.url)
     for statement in (
         'DELETE FROM "LiteLLM_SpendLogs"',
         "SET TRANSACTION READ WRITE; CREATE TABLE mine ()",
     ):
-        with (
-            pytest.raises(LitellmError, match=r"read-only|must be set before"),
-            source.connect() as connection,
-        ):
-            connection.execute(text("SELECT 1"))
-            connection.execute(text(statement))
+        with pytest.raises(LitellmError, match=r"read-only|must be set before"):
+            _run(source, statement)
     source.close()
 
 
 def test_times_across_midnight_and_of_another_zone_stay_what_they_are(
     litellm: LitellmTables, desk: Desk
 ) -> None:
-    litellm.run("ALTER DATABASE %s SET timezone = 'Asia/Tokyo'" % litellm.engine.url.database)
+    litellm.run(f"ALTER DATABASE {litellm.engine.url.database} SET timezone = 'Asia/Tokyo'")
     midnight = NOW.replace(hour=0, minute=0, second=0)
     moments = [midnight - timedelta(milliseconds=1), midnight, midnight + timedelta(milliseconds=1)]
     for n, at in enumerate(moments):

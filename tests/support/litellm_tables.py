@@ -1,10 +1,10 @@
-"""Databases as LiteLLM's proxy has them: its own migrations, all of them or those of an old version."""
+"""Databases as LiteLLM's proxy has them: by its own migrations, all or those of an old version."""
 
 import json
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,42 @@ class LitellmTables:
         }
         row.setdefault("total_tokens", row["prompt_tokens"] + row["completion_tokens"])
         self.insert("LiteLLM_SpendLogs", row)
+
+    def copy(self, row: Mapping[str, Any]) -> None:
+        """A row of the spend logs as the proxy gives it to Prisma; what is no column is left out."""
+        with self.engine.begin() as connection:
+            columns = connection.execute(
+                text(
+                    "SELECT column_name FROM information_schema.columns"
+                    " WHERE table_name = 'LiteLLM_SpendLogs'"
+                )
+            )
+            known = {name: row[name] for name in columns.scalars() if row.get(name) is not None}
+        times = {
+            name: naive(datetime.fromisoformat(value))
+            for name, value in known.items()
+            if name.endswith("Time")
+        }
+        self.insert("LiteLLM_SpendLogs", {**known, **times})
+
+    def daily(self, day: date, **columns: Any) -> None:
+        """One row of the daily table of users."""
+        now = naive(datetime.now(UTC))
+        row = {
+            "id": uuid.uuid4().hex,
+            "user_id": "ada",
+            "date": day.isoformat(),
+            "api_key": "hash-1",
+            "model": "gpt-4o",
+            "custom_llm_provider": "openai",
+            "prompt_tokens": 1000,
+            "completion_tokens": 100,
+            "spend": 0.0035,
+            "created_at": now,
+            "updated_at": now,
+            **columns,
+        }
+        self.insert("LiteLLM_DailyUserSpend", row)
 
     def insert(self, table: str, row: Mapping[str, Any]) -> None:
         """One row of any table; lists and dictionaries go in as JSON."""
