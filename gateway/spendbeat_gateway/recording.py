@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -81,7 +82,9 @@ class Recorder:
         if self._pid != os.getpid():
             self._after_silent_fork()
         kept = self._spool.add(route, body if isinstance(body, str) else event.text(body))
-        self._shipper.start()
+        if not self._shipper.running:
+            self._shipper.start()
+            _at_end_of_child(self.close)
         return kept
 
     def call(self, **fields: object) -> Call:
@@ -178,6 +181,15 @@ def _sender(settings: Settings) -> Sender | None:
         f" the spool {settings.spool}"
     )
     return None
+
+
+def _at_end_of_child(close: Callable[[], object]) -> None:
+    """Children of multiprocessing end without atexit, but with finalizers of their own."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing.util import Finalize  # noqa: PLC0415 - only where it is in use
+
+        Finalize(None, close, exitpriority=0)
 
 
 _default: list[Recorder] = []

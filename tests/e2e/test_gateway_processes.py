@@ -129,6 +129,34 @@ assert spendbeat_gateway.stats().faults == 0
     assert receiver.ids == {f"{name}-{n}" for name in names for n in range(50)}
 
 
+def test_children_of_multiprocessing_ship_before_they_end(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """They end without atexit; and this parent records nothing, so it ships nothing either."""
+    script = """
+import multiprocessing
+import spendbeat_gateway
+
+def work(n):
+    spendbeat_gateway.record(id=f"of {n}", provider="a", model="b", input_tokens=1)
+
+for method in ("fork", "spawn"):
+    if __name__ == "__main__":
+        context = multiprocessing.get_context(method)
+        process = context.Process(target=work, args=(method,))
+        process.start()
+        process.join()
+"""
+    program = tmp_path / "program.py"
+    program.write_text(script)
+    run(
+        f"import runpy; runpy.run_path({str(program)!r}, run_name='__main__')",
+        tmp_path,
+        receiver.url,
+    )
+    assert receiver.ids == {"of fork", "of spawn"}
+
+
 def test_a_child_outlives_its_parent(tmp_path: Path, receiver: Receiver) -> None:
     """The parent's end must not take the child's files with it."""
     script = """

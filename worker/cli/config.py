@@ -127,7 +127,8 @@ def strangers(environment: Mapping[str, str], known: list[str]) -> list[str]:
     """What to say about variables with our prefix that no setting has."""
     warnings = []
     for name in sorted(environment):
-        if name.startswith("SPENDBEAT_") and name not in known:
+        ours = name.startswith("SPENDBEAT_") and not name.startswith("SPENDBEAT_GATEWAY_")
+        if ours and name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             warnings.append(f"{name} is not a setting and has no effect.{hint}")
