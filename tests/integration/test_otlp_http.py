@@ -216,6 +216,14 @@ def test_two_libraries_whose_spans_come_one_after_the_other_are_one_request(
     assert books.scalar(COUNT) == 1
 
 
+def test_a_request_whose_span_says_no_usage_is_unpriced_and_not_free(
+    service: Service, books: Books
+) -> None:
+    usage = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
+    assert answer(send(service, chat(without=usage))) is not None
+    assert rows(books, "SELECT requests, cost_usd FROM cost_logs") == [(1, None)]
+
+
 def test_a_span_that_contradicts_what_is_known_is_a_warning(service: Service, books: Books) -> None:
     """It is in the ledger already, so it is not counted as rejected."""
     send(service, chat(1))

@@ -22,7 +22,7 @@ class Captured:
     call: str
     scope: str
     attributes: dict[str, Any]
-    fields: dict[str, Any] | None  # None: not booked
+    fields: dict[str, Any]
     failed: bool = False
 
 
@@ -70,7 +70,7 @@ CAPTURED = [
             "gen_ai.response.model": "gpt-4o-2024-08-06",
             "openai.response.service_tier": "default",
         },
-        None,
+        {"provider": "openai", "model": "gpt-4o", "input_tokens": 0, "status": "success"},
     ),
     Captured(
         "openai-v2",

@@ -75,7 +75,7 @@ def test_json_and_protobuf_say_the_same() -> None:
     assert [str(r) if isinstance(r, Rejected) else r for r in written] == [
         str(r) if isinstance(r, Rejected) else r for r in binary
     ]
-    assert sum(isinstance(r, dict) for r in binary) == 10
+    assert sum(isinstance(r, dict) for r in binary) == 11
 
 
 def json_span(**changed: Any) -> dict[str, Any]:
@@ -207,9 +207,12 @@ def test_an_operation_that_nobody_knows_is_told_to_its_sender() -> None:
     assert found(Made({"gen_ai.operation.name": "ponder"})) == []
 
 
-def test_a_success_without_usage_is_told_and_not_booked_as_free() -> None:
+def test_a_success_without_usage_is_a_request_without_tokens() -> None:
+    """Streams often have none. The ledger takes it as unpriced; here it is not lost."""
     usage = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
-    assert "stream_options.include_usage" in refused(chat(without=usage))
+    request = only(chat(without=usage))
+    assert (request["input_tokens"], request["output_tokens"]) == (0, 0)
+    assert (request["status"], request["id"]) == ("success", CHAT["gen_ai.response.id"])
 
 
 @pytest.mark.parametrize("error", [{"error.type": "timeout"}, {}])
@@ -448,9 +451,20 @@ def test_a_call_inside_another_with_other_usage_is_its_own() -> None:
     assert len(nested(Made(PLAIN, 1), inner)) == 2
 
 
-def test_a_span_without_usage_around_a_request_is_passed_over() -> None:
-    outer = Made({k: v for k, v in PLAIN.items() if "usage" not in k}, 1)
-    assert len(nested(outer, Made(CHAT, 2, 1))) == 1
+USELESS = {k: v for k, v in PLAIN.items() if "usage" not in k}
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(USELESS, CHAT), (PLAIN, USELESS)])
+def test_where_only_one_of_two_spans_of_a_call_says_what_was_used_they_are_one_request(
+    outer: dict[str, Any], inner: dict[str, Any]
+) -> None:
+    request = only(Made(inner, 2, 1), Made(outer, 1))
+    assert request["input_tokens"] == 1000
+    assert len(request["other_ids"]) + 1 == (3 if inner is CHAT else 2)
+
+
+def test_a_failed_call_inside_one_that_used_something_is_its_own() -> None:
+    assert len(nested(Made(PLAIN, 1), Made(USELESS, 2, 1, failed=True))) == 2
 
 
 def test_spans_that_are_each_others_parents_end() -> None:

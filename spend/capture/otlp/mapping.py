@@ -41,17 +41,7 @@ def _seen(span: Span, kind: Kind) -> Seen:
     try:
         return Seen(span, _fields(span, kind))
     except Rejected as verdict:
-        named = Rejected(f"span {span.span_id or '?'} ({span.name:.60}): {verdict}")
-        return Seen(span, named, unmeasured=isinstance(verdict, _Unmeasured))
-
-
-class _Unmeasured(Rejected):
-    """It has no token usage, so its cost would look like nothing; streamed answers often carry it
-    only when asked for (OpenAI: stream_options.include_usage).
-    """
-
-    def __init__(self) -> None:
-        super().__init__(" ".join((self.__doc__ or "").split()))
+        return Seen(span, Rejected(f"span {span.span_id or '?'} ({span.name:.60}): {verdict}"))
 
 
 def _fields(span: Span, kind: Kind) -> dict[str, object]:
@@ -61,10 +51,6 @@ def _fields(span: Span, kind: Kind) -> dict[str, object]:
         raise Rejected(f"gen_ai.operation.name {operation!r:.60} is not known as one request")
     provider, model = _who_answered(attributes)
     failed = span.failed or first(attributes, names.ERROR) is not None
-    measured = usage_of(attributes)
-    costs = _costs(span, provider)
-    if not measured and not costs and not failed:
-        raise _Unmeasured
     ids = _ids(span)
     if not ids:
         raise Rejected("it has neither valid ids nor gen_ai.response.id")
@@ -76,8 +62,9 @@ def _fields(span: Span, kind: Kind) -> dict[str, object]:
         "model": model,
         "input_tokens": 0,
         "output_tokens": 0,
-        **measured,
-        **costs,
+        # A success that says no usage stays without tokens, and so is unpriced, not free.
+        **usage_of(attributes),
+        **_costs(span, provider),
         "status": "failure" if failed else "success",
         "trace_id": span.trace_id if _TRACE_ID.fullmatch(span.trace_id) else "",
         "session_id": _text(span, names.SESSION),

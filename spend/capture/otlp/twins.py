@@ -1,8 +1,9 @@
 """Several libraries that watch one call: spans that are the same request, counted once.
 
 Spans with an id in common (gen_ai.response.id above all) are one request. So is a span with the
-one inside it that used as many tokens: a framework's span around a client's. That second rule needs
-both in one export, which is nearly always so, since they end within moments of each other.
+one inside it that used as many tokens, or where one of the two does not say what was used: a
+framework's span around a client's. That second rule needs both in one export, which is nearly
+always so, since they end within moments of each other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,34 +21,24 @@ Place = tuple[str, str]
 
 
 class Seen(NamedTuple):
-    """A span that is a request, and what was made of it: fields, or why none.
-
-    unmeasured: it is a request of which it says no usage.
-    """
+    """A span that is a request, and what was made of it: fields, or why none."""
 
     span: Span
     fields: dict[str, object] | Rejected
-    unmeasured: bool = False
 
 
 def once(seen: Sequence[Seen], spans: Sequence[Span]) -> list[dict[str, object] | Rejected]:
-    """The requests in their order, several spans of one made one.
-
-    A span without usage around another request is no request of its own, so it is left out.
-    """
+    """The requests in their order, several spans of one made one."""
     parents = {_place(span): (span.trace_id, span.parent_id) for span in spans if span.span_id}
-    around = _around(seen, parents)
     groups = _Groups(len(seen))
     _same_id(seen, groups)
-    for outer, inner in _wrapped(seen, around).items():
+    for outer, inner in _wrapped(seen, _around(seen, parents)).items():
         groups.join(outer, inner)
-    wrapping = set(around.values())
     found: list[dict[str, object] | Rejected] = []
     for first, members in groups.found():
         fields = seen[first].fields
         if isinstance(fields, Rejected):
-            if not (seen[first].unmeasured and first in wrapping):
-                found.append(fields)
+            found.append(fields)
         else:
             found.append(_merged([f for n in members if isinstance(f := seen[n].fields, dict)]))
     return found
@@ -89,10 +80,17 @@ def _alike(one: object, other: object) -> bool:
         return False
     if not _is_own(one) and not _is_own(other):
         return False  # two answers with ids of their own; equal ones are one request already
-    used = [(fields["input_tokens"], fields["output_tokens"]) for fields in (one, other)]
-    if used[0] != used[1]:
-        return False
-    return used[0] != (0, 0) or one["status"] == other["status"]
+    if _used(one) != _used(other):
+        return _says_nothing(one) or _says_nothing(other)
+    return any(_used(one)) or one["status"] == other["status"]
+
+
+def _says_nothing(fields: Mapping[str, object]) -> bool:
+    return not any(_used(fields)) and fields["status"] == "success"
+
+
+def _used(fields: Mapping[str, object]) -> tuple[object, object]:
+    return fields["input_tokens"], fields["output_tokens"]
 
 
 def _is_own(fields: Mapping[str, object]) -> bool:
@@ -140,7 +138,7 @@ def _merged(twins: Sequence[dict[str, object]]) -> dict[str, object]:
     """One request from what several spans say: of the one that counts most kinds of tokens,
     with what only the others say of whom and what for.
     """
-    best = max(twins, key=lambda fields: len(fields.keys() & TOKEN_CLASSES))
+    best = max(twins, key=lambda said: (any(_used(said)), len(said.keys() & _USAGE)))
     others = {k: v for fields in reversed(twins) for k, v in fields.items() if k not in _USAGE}
     ids = dict.fromkeys(id_ for fields in (best, *twins) for id_ in _ids(fields))
     ordered = sorted(ids, key=lambda id_: str(id_).startswith(OWN_ID))
