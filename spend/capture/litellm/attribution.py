@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models import ATTRIBUTION_FIELDS
+from spend.attribution.tags import spread
 from spend.capture.litellm.loose import first, mapping, text
 from spend.capture.values import MAX_TAGS
 
@@ -35,15 +36,9 @@ def attribution(payload: Mapping[str, Any]) -> dict[str, object]:
         field: first(caller, field) or first(metadata, *_KEY_DATA.get(field, ()))
         for field in ATTRIBUTION_FIELDS
     }
-    tags: list[str] = []
-    for tag in _tags(payload.get("request_tags"), caller.get("tags")):
-        name, _, value = (part.strip() for part in tag.partition(":"))
-        field = _ALIASES.get(name, name)
-        if value and field in found and found[field] in (None, value):
-            found[field] = value
-        else:
-            tags.append(tag)
-    return {**found, "tags": tags[:MAX_TAGS]}
+    filled = spread(found, _tags(payload.get("request_tags"), caller.get("tags")))
+    tags = filled.get("tags")
+    return {**filled, "tags": tags[:MAX_TAGS] if isinstance(tags, list) else []}
 
 
 def said(metadata: Mapping[str, Any]) -> dict[str, object]:
