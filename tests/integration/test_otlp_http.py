@@ -221,7 +221,7 @@ def test_a_request_whose_span_says_no_usage_is_unpriced_and_not_free(
 ) -> None:
     usage = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
     assert answer(send(service, chat(without=usage))) is not None
-    assert rows(books, "SELECT requests, cost_usd FROM cost_logs") == [(1, None)]
+    assert rows(books, "SELECT model, cost_usd FROM cost_logs") == [("gpt-4o", None)]
 
 
 def test_a_span_that_contradicts_what_is_known_is_a_warning(service: Service, books: Books) -> None:
