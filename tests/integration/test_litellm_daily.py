@@ -44,7 +44,7 @@ def test_sums_of_days_are_booked_and_grow_with_the_day(
         grow(litellm, spend, tokens)
         assert synced(litellm, desk).settled == 1
         assert synced(litellm, desk).settled == 0
-    assert sorted(cost for _, cost, _ in net()) == [Decimal("0.75"), Decimal("1.5")]
+    assert sorted(cost for _, cost, _ in net() if cost) == [Decimal("0.75"), Decimal("1.5")]
     roll()
     assert summary() == {("openai", "gpt-4o"): Decimal("2.25")}
     assert verify().mismatches == ()
