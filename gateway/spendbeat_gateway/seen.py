@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from spendbeat_gateway.faults import note
 from spendbeat_gateway.usage import get
 
 # Some servers number their answers (Ollama: chatcmpl-123), which says nothing about which it is.
@@ -28,9 +29,18 @@ class Seen:
         self.usage: object = None
 
     def see(self, thing: object) -> None:
-        kind, usage = get(thing, "type"), get(thing, "usage")
-        if usage is None and self.model is not None and kind not in _TELLING:
-            return  # most chunks of a stream
+        """Take what a response or a chunk says. Written for speed: it runs for each chunk."""
+        try:
+            if type(thing) is dict:
+                kind, usage = thing.get("type"), thing.get("usage")
+            else:
+                kind, usage = get(thing, "type"), get(thing, "usage")
+            if usage is not None or self.model is None or kind in _TELLING:
+                self._take(thing, kind)
+        except Exception as error:  # noqa: BLE001 - nothing of ours goes into the call
+            note("Seen.see", error)
+
+    def _take(self, thing: object, kind: object) -> None:
         if kind == "message_start":  # Anthropic's first event holds a message
             thing = get(thing, "message")
         elif kind in _TELLING:  # the Responses API's events hold a response

@@ -3,7 +3,7 @@
 Everything else that the library's stream offers is still there.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Follower(Protocol):
     """What is needed of a Call."""
 
-    def see(self, response: object) -> None: ...
+    see: Callable[[object], None]
+
     def end(self, *, failed: bool = False, collected: bool = False) -> None: ...
 
 
@@ -21,6 +22,7 @@ class _Wrapper:
     def __init__(self, call: Follower, stream: Any) -> None:  # noqa: ANN401 - any library's
         self._spendbeat_call = call
         self._spendbeat_stream = stream
+        self._spendbeat_see = call.see
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any library's
         if name.startswith("_spendbeat_"):  # not set yet: __init__ failed
@@ -47,7 +49,7 @@ class Stream(_Wrapper):
         except BaseException:
             self._spendbeat_call.end(failed=True)
             raise
-        self._spendbeat_call.see(chunk)
+        self._spendbeat_see(chunk)
         return chunk
 
     def __enter__(self) -> "Self":
@@ -86,7 +88,7 @@ class AsyncStream(_Wrapper):
         except BaseException:
             self._spendbeat_call.end(failed=True)
             raise
-        self._spendbeat_call.see(chunk)
+        self._spendbeat_see(chunk)
         return chunk
 
     async def __aenter__(self) -> "Self":

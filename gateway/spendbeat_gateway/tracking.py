@@ -7,7 +7,7 @@ from functools import wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from spendbeat_gateway.faults import guarded, note
+from spendbeat_gateway.faults import guarded
 from spendbeat_gateway.seen import Seen
 from spendbeat_gateway.streams import AsyncStream, Stream
 
@@ -38,15 +38,9 @@ class Call:
         self._keeper = keeper
         self._fields = {"started_at": time.time(), **fields}
         self._seen = Seen()
+        self.see: Callable[[object], None] = self._seen.see  # takes a response or a chunk
         self._open = True
         self.id: str | None = None  # of the recorded event, once the block has ended
-
-    def see(self, response: object) -> None:
-        """Take what a response or a chunk says."""
-        try:  # written out: it runs for each chunk of a stream
-            self._seen.see(response)
-        except Exception as error:  # noqa: BLE001 - nothing of ours goes into the call
-            note("Call.see", error)
 
     @guarded(None)
     def add(self, **fields: object) -> None:
