@@ -13,6 +13,7 @@ import httpx
 from tests.support.programs import ROOT, Program
 from tests.support.waiting import wait_for
 
+PROGRAMS = ROOT / "tests" / "support" / "litellm_programs"
 BIN = ROOT / ".venv-litellm" / "bin"
 MASTER_KEY = "sk-a-master-key-for-tests-only-0123456789abcdef"
 
@@ -38,7 +39,7 @@ def environment(url: str, token: str, spool: Path) -> dict[str, str]:
 def calls(script: str, variables: Mapping[str, str], *arguments: str) -> dict[str, Any]:
     """Run a script of litellm_programs with LiteLLM; the JSON that it prints last."""
     done = subprocess.run(
-        [python(), str(ROOT / "tests" / "support" / "litellm_programs" / script), *arguments],
+        [python(), str(PROGRAMS / script), *arguments],
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
@@ -61,9 +62,12 @@ class Proxy:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.client.post(f"/v1/{path}", json=body, headers=named)
 
-    def chat(self, model: str, content: str = "hello", **more: Any) -> httpx.Response:
+    def chat(self, model: str, content: str, *, tags: str = "", **more: Any) -> httpx.Response:
         messages = [{"role": "user", "content": content}]
-        return self.ask("chat/completions", {"model": model, "messages": messages, **more})
+        headers = {"x_litellm_tags": tags} if tags else {}
+        return self.ask(
+            "chat/completions", {"model": model, "messages": messages, **more}, **headers
+        )
 
 
 @contextmanager
@@ -74,10 +78,12 @@ def proxy(
     file = folder / "config.yaml"
     settings = {"general_settings": {"master_key": MASTER_KEY}, **config}
     file.write_text(json.dumps(settings))
-    command = (python(), str(BIN / "litellm"), "--config", str(file), "--host", "127.0.0.1")
+    # The ledger's database is not for LiteLLM, which would take it for its own.
+    without = ("env", "-u", "DATABASE_URL", "-u", "REDIS_URL")
+    command = (*without, python(), str(BIN / "litellm"), "--config", str(file))
     program = Program(
         "litellm",
-        (*command, "--port", str(port)),
+        (*command, "--host", "127.0.0.1", "--port", str(port)),
         folder / "litellm.log",
         {**variables, "PYTHONPATH": str(folder)},
     ).start()
