@@ -67,7 +67,7 @@ def saw(session: Session, source_id: int, rows: Sequence[tuple[UUID, UUID, datet
 
 def forget(session: Session, source_id: int, before: datetime) -> int:
     """Drop what rows said that began before a time, so many at once; returns how many."""
-    binds = {"source": source_id, "before": before, "limit": _FORGOTTEN_AT_ONCE}
+    binds = {"source": source_id, "oldest": before, "limit": _FORGOTTEN_AT_ONCE}
     return int(session.execute(query("litellm", "forget"), binds).rowcount)  # type: ignore[attr-defined]  # a DELETE has one
 
 

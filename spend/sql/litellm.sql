@@ -19,7 +19,7 @@ WHERE litellm_seen.hash <> excluded.hash OR litellm_seen.started_at <> excluded.
 -- Forgets rows that are too old to be read again, a bounded number at a time.
 DELETE FROM litellm_seen WHERE (source_id, key) IN (
   SELECT source_id, key FROM litellm_seen
-  WHERE source_id = :source AND started_at < :before LIMIT :limit
+  WHERE source_id = :source AND started_at < :oldest LIMIT :limit
 );
 
 -- name: booked
