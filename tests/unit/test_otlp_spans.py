@@ -1,12 +1,15 @@
 """Which spans are LLM requests, and what is read from them."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from spend.capture.otlp import MalformedError, requests
+from spend.capture.otlp.names import KNOWN
 from spend.capture.request import Rejected
 from tests.support.captured_spans import CAPTURED
 from tests.support.spans import CHAT, START, TRACE, Made, as_json, chat, export
@@ -551,3 +554,13 @@ def test_the_tier_that_answered_wins_over_the_one_asked_for() -> None:
     made = chat(openai__response__service_tier="default", openai__request__service_tier="flex")
     assert only(made)["service_tier"] == "default"
     assert only(chat(gen_ai__openai__request__service_tier="batch"))["service_tier"] == "batch"
+
+
+# The document
+
+
+def test_the_document_names_every_attribute_and_no_other() -> None:
+    document = (Path(__file__).parents[2] / "docs/opentelemetry.md").read_text(encoding="utf-8")
+    families = "gen_ai|llm|litellm|ai|spendbeat|metadata|traceloop|openinference|openai|anthropic"
+    named = set(re.findall(rf"`((?:{families})\.[\w.]+|[a-z]+\.[a-z_]+)`", document))
+    assert named - {"api.groq.com"} == KNOWN
