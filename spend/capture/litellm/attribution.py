@@ -16,7 +16,7 @@ _KEY_DATA = {
     "team": ("user_api_key_team_alias", "user_api_key_team_id"),
     "api_key": ("user_api_key_alias", "user_api_key_hash"),
 }
-_ALIASES = {"user": "user_id", "org": "organization", "key": "api_key"}
+_ALIASES = {"user": "user_id", "org": "organization"}
 # The caller's own words; the later wins.
 _CALLERS = ("requester_metadata", "spend_logs_metadata")
 # LiteLLM adds these to the caller's tags by itself. They say nothing about who spent.
