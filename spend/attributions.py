@@ -1,15 +1,13 @@
 """Table `attributions`: who and what for, each combination once."""
 
+import json
 from collections.abc import Collection, Iterable, Iterator
-from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models import Attribution
 from spend.attribution import caps, limits
 from spend.attribution.mix import NOBODY, Mix
+from spend.sql import query
 
 __all__ = ["NOBODY", "UNATTRIBUTED", "Mix", "resolve"]
 
@@ -42,12 +40,11 @@ def _record(session: Session, mixes: set[Mix]) -> dict[Mix, int]:
         return ids
     room = limits.room(session)
     ids.update(_known(session, new))  # somebody may have come first
-    in_order = sorted(new - ids.keys(), key=lambda mix: mix.digest)
+    in_order = sorted(new - ids.keys(), key=lambda mix: mix.digest.int)
     coarse = {mix: caps.coarse(mix) for mix in in_order[room:]}
-    within = {*in_order[:room], *coarse.values()}
-    missing = within - _known(session, within).keys()
-    _insert(session, missing)
-    found = _known(session, within)
+    found = _known(session, set(coarse.values()))
+    missing = {*in_order[:room], *coarse.values()} - found.keys()
+    found.update(_insert(session, missing))
     ids.update((mix, found[coarse.get(mix, mix)]) for mix in in_order)
     replaced = [mix for mix, instead in coarse.items() if mix != instead]
     limits.count_combinations(
@@ -58,27 +55,27 @@ def _record(session: Session, mixes: set[Mix]) -> dict[Mix, int]:
 
 def _known(session: Session, mixes: Collection[Mix]) -> dict[Mix, int]:
     ids: dict[Mix, int] = {}
-    for wanted in _chunks({mix.digest: mix for mix in mixes}):
-        known = select(Attribution.digest, Attribution.id).where(Attribution.digest.in_(wanted))
-        ids.update((wanted[digest], id_) for digest, id_ in session.execute(known))
+    for wanted in _chunks(mixes):
+        found = session.execute(query("attribution", "known_mixes"), {"digests": list(wanted)})
+        ids.update((wanted[str(digest)], id_) for digest, id_ in found)
     return ids
 
 
-def _chunks(wanted: dict[UUID, Mix]) -> Iterator[dict[UUID, Mix]]:
-    # In one order everywhere, so that nobody waits for another in a circle.
-    items = sorted(wanted.items())
+def _insert(session: Session, mixes: set[Mix]) -> dict[Mix, int]:
+    """Record mixes that nobody has recorded: whoever does holds the count of combinations."""
+    ids: dict[Mix, int] = {}
+    for wanted in _chunks(mixes):
+        rows = [{**mix._asdict(), "digest": digest} for digest, mix in wanted.items()]
+        found = session.execute(query("attribution", "record"), {"mixes": json.dumps(rows)})
+        ids.update((wanted[str(digest)], id_) for digest, id_ in found)
+    return ids
+
+
+def _chunks(mixes: Collection[Mix]) -> Iterator[dict[str, Mix]]:
+    """Digests, as texts, to their mixes; not too many at once."""
+    items = [(str(mix.digest), mix) for mix in mixes]
     for start in range(0, len(items), _CHUNK):
         yield dict(items[start : start + _CHUNK])
-
-
-def _insert(session: Session, mixes: set[Mix]) -> None:
-    statement = insert(Attribution).on_conflict_do_nothing(index_elements=["digest"])
-    rows = [
-        {**mix._asdict(), "tags": list(mix.tags), "digest": digest}
-        for digest, mix in sorted((mix.digest, mix) for mix in mixes)
-    ]
-    if rows:
-        session.execute(statement, rows)
 
 
 def _described(mix: Mix) -> str:

@@ -53,3 +53,17 @@ UPDATE attribution_limits AS l SET replaced = l.replaced + s.times, example = s.
 FROM unnest(CAST(:fields AS text[]), CAST(:times AS bigint[]), CAST(:examples AS text[]))
   AS s (field, times, example)
 WHERE l.field = s.field;
+
+-- name: known_mixes
+-- The ids of combinations that are recorded.
+SELECT digest, id FROM attributions WHERE digest = ANY (CAST(:digests AS uuid[]));
+
+-- name: record
+-- Records combinations of which none is recorded.
+INSERT INTO attributions
+  (digest, organization, project, sprint, agent, user_id, team, api_key, tags)
+SELECT digest, organization, project, sprint, agent, user_id, team, api_key, tags
+FROM jsonb_to_recordset(CAST(:mixes AS jsonb)) AS m (digest uuid, organization text, project text,
+  sprint text, agent text, user_id text, team text, api_key text, tags text[])
+ORDER BY digest
+RETURNING digest, id;
