@@ -1,6 +1,7 @@
 """Table `event_inbox`: events that gateways put into Postgres, on their way to the ledger."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:  # every tick asks for what is waiting; only a drain needs the
     from spend.capture.desk import Desk, Raw
 
 BATCH = 5_000
+MOST_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,17 @@ def drain(session: Session, desk: "Desk", limit: int = BATCH) -> DrainResult:
         conflicts=len(booked.conflicts),
         rejected=len(refused),
         more=len(events) == limit,
+    )
+
+
+def keep(session: Session, route: str, bodies: Sequence[str], reasons: Sequence[str]) -> None:
+    """Keep events that could not be booked and that their sender will not send again.
+
+    Beyond MOST_KEPT they are left out: somebody sends what will never be right.
+    """
+    session.execute(
+        query("inbox", "keep"),
+        {"route": route, "bodies": list(bodies), "reasons": list(reasons), "most": MOST_KEPT},
     )
 
 

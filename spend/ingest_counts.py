@@ -34,4 +34,4 @@ def add(session: Session, counts: Counts) -> None:
         {"counted": counted, "route": route, "result": result, "more": more}
         for (counted, route, result), more in sorted(counts.items())
     ]
-    session.execute(query("web", "add_counts"), {"rows": json.dumps(rows)})
+    session.execute(query("web", "add_counts"), {"counts": json.dumps(rows)})

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from spend.capture.request import Rejected
 from web import bodies, openapi
 from web.intake import Door, Events, Intake
 
+_CONVERSATION = frozenset({"messages", "response", "model_parameters"})
 TYPES = frozenset({bodies.JSON, *bodies.NDJSON})
 
 
@@ -22,7 +24,7 @@ def read_own(body: bytes, kind: str) -> Events:
     rows: list[Raw] = [
         item if isinstance(item, dict) else Rejected("not a JSON object") for item in items
     ]
-    return Events(rows)
+    return Events(rows, text=lambda problem: _text(items[problem.index]))
 
 
 def read_litellm(body: bytes, kind: str) -> Events:
@@ -34,7 +36,8 @@ def read_litellm(body: bytes, kind: str) -> Events:
         place = places[problem.index]
         return replace(problem, index=place, id=problem.id or _id(items[place]))
 
-    return Events([_mapped(items[place]) for place in places], named)
+    rows = [_mapped(items[place]) for place in places]
+    return Events(rows, named, lambda problem: _text(items[problem.index]))
 
 
 def _mapped(payload: Any) -> Raw:  # noqa: ANN401 - whatever JSON says
@@ -48,6 +51,13 @@ def _mapped(payload: Any) -> Raw:  # noqa: ANN401 - whatever JSON says
         return Rejected("a field has a shape that LiteLLM does not give it")
 
 
+def _text(item: Any) -> str:  # noqa: ANN401 - whatever JSON says
+    """What is kept of an event that could not be booked: never what somebody said to a model."""
+    if isinstance(item, dict):
+        item = {name: value for name, value in item.items() if name not in _CONVERSATION}
+    return orjson.dumps(item).decode().replace("\\u0000", "")
+
+
 def _id(payload: Any) -> str | None:  # noqa: ANN401 - whatever JSON says
     if not isinstance(payload, dict):
         return None
@@ -55,8 +65,8 @@ def _id(payload: Any) -> str | None:  # noqa: ANN401 - whatever JSON says
     return found[:100] if isinstance(found, str) else None
 
 
-OWN = Door("ingest", TYPES, read_own)
-LITELLM = Door("litellm", TYPES, read_litellm)
+OWN = Door("ingest", TYPES, read_own, inbox="gateway")
+LITELLM = Door("litellm", TYPES, read_litellm, inbox="litellm")
 
 
 def router(intake: Intake) -> APIRouter:

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from spend import inbox
 from spend.capture.desk import Booked, Problem, Raw, Refused
 from spend.errors import UnavailableError
 from web import bodies, refusals
@@ -28,10 +30,12 @@ class Events(NamedTuple):
     """What a body holds: rows for the desk.
 
     named: gives a problem the index and id that its sender knows, where the rows have others.
+    text: the event of a problem that was named, as JSON, to be kept and tried again.
     """
 
     rows: Sequence[Raw]
     named: Callable[[Problem], Problem] = lambda problem: problem
+    text: Callable[[Problem], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Door:
     read: from an unpacked body and its type to events; runs in a thread; may raise Refusal.
     booked, refused: the answers, given the content type of the request; JSON unless others.
     strict: one bad event refuses all; a request may ask for the other with ?partial=true.
+    inbox: the inbox's route for events that could not be booked although others were.
     """
 
     route: str
@@ -50,6 +55,7 @@ class Door:
     booked: Callable[[Booked, str], Response] | None = None
     refused: Callable[[Refusal, str], Response] | None = None
     strict: bool = True
+    inbox: str | None = None
 
 
 class Intake:
@@ -115,17 +121,23 @@ class Intake:
             )
         try:
             booked = self._service.desk.book(events.rows, route=door.route, strict=strict)
+            rejected = tuple(map(events.named, booked.rejected))
+            if rejected and door.inbox and events.text:
+                self._keep(door.inbox, rejected, events.text)
         except Refused as error:
             problems = [events.named(problem) for problem in error.problems]
             raise refusals.refused(problems, found) from None
         except (UnavailableError, SQLAlchemyError) as error:
             log.warning("Events of %s wait: %s", door.route, _reason(error))
             raise refusals.unavailable() from None
-        return replace(
-            booked,
-            conflicts=tuple(map(events.named, booked.conflicts)),
-            rejected=tuple(map(events.named, booked.rejected)),
-        )
+        conflicts = tuple(map(events.named, booked.conflicts))
+        return replace(booked, conflicts=conflicts, rejected=rejected)
+
+    def _keep(
+        self, route: str, rejected: Sequence[Problem], text: Callable[[Problem], str]
+    ) -> None:
+        with Session(self._service.engine) as session, session.begin():
+            inbox.keep(session, route, [text(p) for p in rejected], [p.reason for p in rejected])
 
 
 def answer_booked(booked: Booked, kind: str) -> Response:

@@ -27,3 +27,19 @@ FROM event_inbox;
 -- The oldest events that could not be booked, and why.
 SELECT id, arrived_at, route, error AS reason, body FROM event_inbox WHERE error IS NOT NULL
 ORDER BY id LIMIT :limit;
+
+-- name: keep
+-- Keeps events that could not be booked, each once, until :most of them are there.
+INSERT INTO event_inbox (route, body, error)
+SELECT n.route, n.body, n.reason
+FROM (
+  SELECT CAST(:route AS text) AS route, e.body, min(e.reason) AS reason,
+    row_number() OVER (ORDER BY e.body) AS place
+  FROM unnest(CAST(:bodies AS text[]), CAST(:reasons AS text[])) AS e (body, reason)
+  WHERE NOT EXISTS (
+    SELECT FROM event_inbox AS k
+    WHERE k.error IS NOT NULL AND k.route = CAST(:route AS text) AND k.body = e.body
+  )
+  GROUP BY e.body
+) AS n
+WHERE n.place + (SELECT count(*) FROM event_inbox WHERE error IS NOT NULL) <= :most;

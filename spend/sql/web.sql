@@ -2,7 +2,7 @@
 -- Adds to the counts of what came in over HTTP; in one order, so that processes do not deadlock.
 INSERT INTO ingest_counts AS c (counted, route, result, total)
 SELECT n.counted, n.route, n.result, n.more
-FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+FROM jsonb_to_recordset(CAST(:counts AS jsonb))
   AS n (counted text, route text, result text, more bigint)
 ORDER BY 1, 2, 3
 ON CONFLICT (counted, route, result) DO UPDATE SET total = c.total + excluded.total

@@ -122,6 +122,22 @@ def test_with_partial_the_good_are_booked_and_the_others_named(
     assert books.scalar(COUNT) == 1
 
 
+def test_what_partial_left_out_is_kept_once_and_without_what_was_said(
+    service: Service, books: Books
+) -> None:
+    """LiteLLM's logger never sends a batch again; `inbox retry` does, when the cause is gone."""
+    bad = {"id": "x", "messages": [{"role": "user", "content": "s3cret"}], "model": "a\0b"}
+    for _ in range(2):
+        answer = service.post([None, bad], "/ingest/litellm?partial=true")
+        assert [p["index"] for p in answer.json()["rejected"]] == [1]
+    kept = "SELECT string_agg(concat_ws('|', route, body, error), ';') FROM event_inbox"
+    found = str(books.scalar(kept))
+    assert found.startswith('litellm|{"id":"x","model":"ab"}|')
+    assert found.count("litellm") == 1
+    service.post([event(1), 7], "/ingest?partial=true")
+    assert books.scalar("SELECT count(*) FROM event_inbox WHERE route = 'gateway'") == 1
+
+
 def test_a_conflict_is_reported_and_what_was_booked_stays(service: Service, books: Books) -> None:
     service.post(event(1))
     answer = service.post([event(2), event(1, output_tokens=999)])
