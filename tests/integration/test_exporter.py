@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from spend import audit, rollups, ticks
+from spend import attributions, audit, rollups, ticks
+from spend.attribution import limits
+from spend.attribution.mix import Mix
 from tests.support.books import Books
 from tests.support.metrics import Scrape
 from worker.celery import app
@@ -148,3 +150,22 @@ def test_it_answers_without_postgres_and_without_redis(tmp_path: Path) -> None:
         answer = scrape()
     assert answer.value("spendbeat_database_up") == 0
     assert answer.value("spendbeat_redis_up") == 0
+
+
+def test_capped_values_are_counted_by_kind_of_field(
+    books: Books, scrape: Callable[[], Scrape]
+) -> None:
+    """Each kind is there from the start; however many keys tags have, they are one label."""
+    name = "spendbeat_attribution_capped_total"
+    assert scrape().value(name) == 0
+    with transaction() as session:
+        limits.store(session, "tag:*", 0)
+        limits.store(session, "user_id", 0)
+    with transaction() as session:
+        mixes = [Mix(user_id="ada", tags=(f"a:{n}", f"b:{n}")) for n in range(3)]
+        attributions.resolve(session, mixes)
+    found = scrape()
+    assert found.value(name, field="tag") == 6
+    assert found.value(name, field="user_id") == 1
+    assert found.value(name, field="project") == 0
+    assert len(found.labels(name)) == len(limits.FIELDS)
