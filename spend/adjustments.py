@@ -198,7 +198,7 @@ def find(session: Session, wanted: Sequence[Wanted]) -> list[Entry]:
         "lasts": [span.last.isoformat() for span in near],
     }
     found = session.execute(query("adjustments", "find"), {n: _array(v) for n, v in binds.items()})
-    return [entry_of(tuple(row)) for row in found]
+    return [entry_of(row) for row in found.all()]
 
 
 def _array(values: Sequence[object]) -> str:
@@ -210,21 +210,21 @@ def entry_of(row: Sequence[Any]) -> Entry:
     """An entry from a row of the queries that return one: 11 columns, tokens, adjustments."""
     id_, at, provider, model, attribution, status, version, cost, tier, gateway, said = row[:11]
     versions, costs, unpriced = row[19:22]
-    changes = (
-        tuple(Change(v, to_pico(c), u) for v, c, u in zip(versions, costs, unpriced, strict=True))
-        if versions
-        else ()
-    )
     return Entry(
         *(id_, at, provider, model, attribution, status, version),
         *(_pico(cost), tier, _pico(gateway), _pico(said)),
         Usage(*row[11:19]),
-        changes,
+        tuple(map(Change, versions, map(_whole, costs), unpriced)) if versions else (),
     )
 
 
 def _pico(cost: Decimal | None) -> int | None:
-    return None if cost is None else to_pico(cost)
+    return None if cost is None else _whole(cost)
+
+
+def _whole(cost: Decimal) -> int:
+    # The column has twelve places, so nothing is rounded here, which would take as long again.
+    return int(cost.scaleb(12))
 
 
 def write(session: Session, corrections: Sequence[Correction]) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from spend import adjustments
 from spend.adjustments import Correction
+from spend.collecting import little_collecting
 from spend.errors import BadInputError, BusyError
 from spend.pricing import PriceBook, overrides
 from spend.pricing.money import dollars
@@ -89,6 +90,7 @@ class Preview:
         return sum((day.delta for day in self.days), Decimal(0))
 
 
+@little_collecting()
 def preview(
     engine: Engine,
     scope: Scope,
@@ -127,6 +129,7 @@ def preview(
     return Preview(scope, moment, ordered, given, gone, resumes, tuple(parts), book)
 
 
+@little_collecting()
 def execute(
     engine: Engine, plan: Preview, *, by: str, on_portion: OnPortion = lambda _: None
 ) -> Run:

@@ -1,8 +1,8 @@
 """Which requests a repricing is about, cut into portions of bounded size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from spend.adjustments import Entry, entry_of
 from spend.sql import query
 
+_DAY = timedelta(days=1)
 PORTION = 20_000  # requests; a transaction of about a second
 
 
@@ -63,21 +64,34 @@ def portions(session: Session, scope: Scope, most: int = PORTION) -> list[Portio
 
 
 def cut(weights: Sequence[tuple[datetime, int]], scope: Scope, most: int) -> list[Portion]:
-    """Stretches that end where a bucket begins; rows that are not counted yet lie in one, too."""
+    """Stretches of a day (UTC) or less that end where a bucket begins.
+
+    Rows that are not counted yet lie in one of them, too; it is larger than it was meant to be.
+    """
     found: list[Portion] = []
     start, requests = scope.since, 0
-    for bucket, more in weights:
-        if requests and requests + more > most and bucket > start:
-            found.append(Portion(start, bucket, requests))
-            start, requests = bucket, 0
+    for moment, more in sorted([*weights, *((day, 0) for day in _midnights(scope))]):
+        full = requests and requests + more > most
+        if moment > start and (full or moment.time() == time()):
+            found.append(Portion(start, moment, requests))
+            start, requests = moment, 0
         requests += more
     return [*found, Portion(start, scope.until, requests)]
+
+
+def _midnights(scope: Scope) -> Iterator[datetime]:
+    first = scope.since.astimezone(UTC)
+    day = datetime(first.year, first.month, first.day, tzinfo=UTC) + _DAY
+    while day < scope.until:
+        yield day
+        day += _DAY
 
 
 def entries(session: Session, scope: Scope, portion: Portion) -> list[Entry]:
     """The requests of a portion as they stand now."""
     binds = scope.binds() | {"since": portion.since, "until": portion.until}
-    return [entry_of(tuple(row)) for row in session.execute(query("repricing", "entries"), binds)]
+    rows = session.execute(query("repricing", "entries"), binds).all()
+    return [entry_of(row) for row in rows]
 
 
 def sealed(session: Session, scope: Scope) -> tuple[Sealed, ...]:
