@@ -213,7 +213,7 @@ def _show() -> bool:
     """Print spend and audit; whether they agree."""
     click.echo()
     with transaction() as session:
-        spend_command.show(_GROUPS, reports.spend(session, _GROUPS))
+        spend_command.show(_GROUPS, reports.spend(session, _GROUPS), reports.total(session))
         result = audit.verify(session)
         audit.record(session, result)
     click.echo()
