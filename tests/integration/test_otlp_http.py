@@ -190,20 +190,39 @@ def test_the_exporters_own_retry_after_a_lost_answer_is_harmless(
 # One request, several ways
 
 
+STARTED = (START + 400_000_000) / 1e9  # the other route looked at its clock a little later
+EVENT = {
+    "id": CHAT["gen_ai.response.id"],
+    "started_at": STARTED,
+    "provider": "openai",
+    "model": "gpt-4o",
+    "input_tokens": 1000,
+    "output_tokens": 100,
+}
+LITELLM = {
+    "id": CHAT["gen_ai.response.id"],
+    "litellm_call_id": "3f2b8c1e-9a4d-4f7e-8b6a-1c2d3e4f5a6b",
+    "call_type": "completion",
+    "status": "success",
+    "custom_llm_provider": "openai",
+    "model": "gpt-4o",
+    "startTime": STARTED,
+    "endTime": STARTED + 1,
+    "prompt_tokens": 1000,
+    "completion_tokens": 100,
+    "response_cost": 0.0035,
+}
+
+
 @pytest.mark.parametrize("spans_first", [True, False])
-def test_a_request_that_comes_by_spans_and_as_json_is_one(
-    service: Service, books: Books, *, spans_first: bool
+@pytest.mark.parametrize(
+    ("path", "event"), [("/ingest", EVENT), ("/ingest/litellm", LITELLM)], ids=["own", "LiteLLM"]
+)
+def test_a_request_that_comes_by_spans_and_by_another_route_is_one(
+    service: Service, books: Books, path: str, event: dict[str, Any], *, spans_first: bool
 ) -> None:
     """The id of its response joins them; the requested model and equal counts agree."""
-    event = {
-        "id": CHAT["gen_ai.response.id"],
-        "started_at": (START + 400_000_000) / 1e9,
-        "provider": "openai",
-        "model": "gpt-4o",
-        "input_tokens": 1000,
-        "output_tokens": 100,
-    }
-    ways = [lambda: send(service, chat()), lambda: service.post([event])]
+    ways = [lambda: send(service, chat()), lambda: service.post([event], path)]
     for way in ways if spans_first else reversed(ways):
         assert way().status_code == 200
     assert books.scalar(COUNT) == 1
