@@ -29,9 +29,9 @@ class Asked(NamedTuple):
     request: Request
 
     @classmethod
-    def of(cls, fields: Mapping[str, object]) -> "Asked":
+    def of(cls, fields: Mapping[str, object], normaliser: Normaliser) -> "Asked":
         """Raises Rejected where the fields make no request."""
-        return cls(fields, Normaliser().mapping(fields))
+        return cls(fields, normaliser.mapping(fields))
 
     @property
     def keys(self) -> list[UUID]:
@@ -92,16 +92,19 @@ class Booker:
         if imported < len(fresh):
             # Another route was quicker with some of them, just now.
             late = look_up(session, fresh)
-            known += [(row, late[key]) for row in fresh for key in row.keys[:1] if key in late]
-        settled, delta = settle(session, _distinct(known), self._prices(session), exact=self._exact)
+            known += [(row, late[key]) for row in fresh for key in row.keys if key in late]
+        done = settle(session, _distinct(known), self._prices(session), exact=self._exact)
+        refused = [row.fields for row, hit in known if hit.row_id in done.refused]
+        # Told again only so that the desk notes how it differs from what it has.
+        noted = self._desk.book(refused, route=ROUTE, strict=False) if refused else None
         return Outcome(
             imported=imported,
             known=len(asked) - imported,
-            settled=settled,
-            conflicts=len(booked.conflicts) if booked else 0,
+            settled=done.rows,
+            conflicts=sum(len(said.conflicts) for said in (booked, noted) if said),
             rejected=len(booked.rejected) if booked else 0,
             unpriced=booked.unpriced if booked else 0,
-            delta=delta,
+            delta=done.delta,
         )
 
     def _prices(self, session: Session) -> PriceBook:

@@ -9,7 +9,7 @@ sum becomes one request of the ledger, which grows with the day. Nothing is book
   a sum is left out, and the run says so: sums have no ids to tell whether they are the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from models import LitellmSource
 from spend.capture.desk import Desk
+from spend.capture.normalise import Normaliser
 from spend.litellm import names, state
 from spend.litellm.booking import Asked, Booker, look_up
 from spend.litellm.daily_rows import Group, Tables, day_start
@@ -55,11 +56,13 @@ def read(
     horizon: datetime,
     dry_run: bool,
     every: timedelta,
+    late: Callable[[], bool],
 ) -> DailyResult | None:
     """Book what the daily tables know and the logs do not; None where there is nothing to do.
 
     every: read again only when the last time is so long ago, since a sum that grows gets a
-    correction each time.
+    correction each time. late: whether to stop; the next run begins with the first day again, and
+    passes quickly over what it knows.
     """
     with Session(engine) as session:
         here = state.get(session, source_id)
@@ -73,7 +76,9 @@ def read(
     if not since and not _due(here, every):
         return DailyResult(PageResult(), here.mode, (_NOTE,) if ahead else ())
     first = since or (horizon if here.daily_at else None)
-    result = work.run(first.date() if first else None)
+    result = work.run(first.date() if first else None, late)
+    if result is None:
+        return DailyResult(work.total, here.mode, (_NOTE,) if ahead else ())
     mode = "daily" if ahead else "logs"
     _mode(engine, source_id, mode, dry_run=dry_run, read=True)
     return DailyResult(result, mode, ((_NOTE,) if ahead else ()) + work.notes())
@@ -123,20 +128,24 @@ class _Days:
         self._horizon = horizon
         self._dry = dry_run
         self._booker = Booker(desk, dry_run=dry_run, exact=True)
+        self._normaliser = Normaliser()
+        self.total = PageResult()
         self._left_out: dict[tuple[str, str], int] = {}
 
-    def run(self, first: date | None) -> PageResult:
+    def run(self, first: date | None, late: Callable[[], bool]) -> PageResult | None:
+        """All days from one on; None where it got too late."""
         with Session(self._engine) as session:
             logged = state.days(session, self._id)
         with self._source.connect() as connection:
             days = self._tables.days(connection, first)
-        total = PageResult()
         for day in days:
             # Logs of an older day may be gone, and what they said is in the ledger.
             if day in logged and day < self._horizon.date():
                 continue
-            total = total.plus(self._day(day, logged=day in logged))
-        return total
+            if late():
+                return None
+            self.total = self.total.plus(self._day(day, logged=day in logged))
+        return self.total
 
     def _day(self, day: date, *, logged: bool) -> PageResult:
         with Session(self._engine) as session, session.begin():
@@ -163,7 +172,9 @@ class _Days:
         hashes = {key: UUID(group.hash) for key, group in said.items()}
         same = state.unchanged(session, self._id, list(hashes.items()))
         asked = {
-            key: Asked.of(group.fields(called)) for key, group in said.items() if key not in same
+            key: Asked.of(group.fields(called), self._normaliser)
+            for key, group in said.items()
+            if key not in same
         }
         asked = _without_nothing(session, said, asked)
         if not logged:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from spend.capture.desk import Desk
 from spend.capture.litellm_db import request as fields_of
 from spend.capture.litellm_db import says_nothing
+from spend.capture.normalise import Normaliser
 from spend.capture.request import Rejected
 from spend.litellm import names, state
 from spend.litellm.booking import Asked, Booker
@@ -77,6 +78,7 @@ class Pages:
         self._wait = wait
         self._dry = dry_run
         self._booker = Booker(desk, dry_run=dry_run)
+        self._normaliser = Normaliser()
 
     def work(self, after: Place, until: datetime | None, limit: int) -> PageResult | None:
         """The rows after a place; None where another sync is at work here."""
@@ -99,7 +101,7 @@ class Pages:
             rows = self._logs.rows(connection, changed) if changed else []
             called = self._names(session, rows, connection)
         calls = [row for row in rows if not says_nothing(row)]
-        asked, rejected = read(calls, called)
+        asked, rejected = read(calls, called, self._normaliser)
         outcome = self._booker.book(session, asked)
         self._note(session, rows, calls, called)
         bad = len(rejected) + outcome.rejected
@@ -162,14 +164,14 @@ class Pages:
 
 
 def read(
-    rows: Sequence[Mapping[str, Any]], called: Mapping[str, str]
+    rows: Sequence[Mapping[str, Any]], called: Mapping[str, str], normaliser: Normaliser
 ) -> tuple[list[Asked], list[str]]:
     """Rows as requests, and why the others cannot be one."""
     asked: list[Asked] = []
     rejected: list[str] = []
     for row in rows:
         try:
-            asked.append(Asked.of(fields_of(row, called)))
+            asked.append(Asked.of(fields_of(row, called), normaliser))
         except Rejected as verdict:
             rejected.append(f"{row['request_id']!r:.60}: {verdict}")
     return asked, rejected

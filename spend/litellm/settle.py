@@ -4,6 +4,7 @@ Also rows that another route booked before: whoever was first, the figures end u
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -93,33 +94,50 @@ class Known(NamedTuple):
     started_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How many requests were corrected, by how many dollars in all.
+
+    refused: ledger rows whose tokens differ from what LiteLLM says, and which stay as they are.
+    """
+
+    rows: int = 0
+    delta: Decimal = Decimal(0)
+    refused: frozenset[int] = frozenset()
+
+
 def settle(
     session: Session, known: Sequence[Known], book: PriceBook, *, exact: bool = False
-) -> tuple[int, Decimal]:
-    """Bring requests to what LiteLLM's rows say; how many were corrected, and by how much.
+) -> Settled:
+    """Bring requests to what LiteLLM's rows say, in this transaction.
 
-    Everything that corrects waits until this transaction ends.
+    Everything that corrects waits until it ends.
     """
     if not known:
-        return 0, Decimal(0)
+        return Settled()
     adjustments.lock(session)
     by_row = {row.row_id: row.request for row in known}
     wants = [Wanted(row.row_id, row.started_at, None, None, 0) for row in known]
     entries = adjustments.find(session, wants)
     sources = _sources(session, entries)
-    found: dict[int, tuple[Entry, Settlement]] = {}
+    found: list[tuple[Entry, Settlement]] = []
+    refused: set[int] = set()
     for entry in entries:
-        verdict = settlement(by_row[entry.id], entry, sources[_version(entry)], book, exact=exact)
+        said = by_row[entry.id]
+        verdict = settlement(said, entry, sources[_version(entry)], book, exact=exact)
         if verdict is not None:
-            found[entry.id] = entry, verdict
-    versions = resolve(session, [verdict.origin for _, verdict in found.values()])
+            found.append((entry, verdict))
+        elif _other(said.usage, entry.usage, exact=exact):
+            refused.add(entry.id)
+    versions = resolve(session, [verdict.origin for _, verdict in found])
     made = [
-        adjustments.correct(entry, said.pico, versions[said.origin], said.usage)
-        for entry, said in found.values()
+        adjustments.correct(entry, verdict.pico, versions[verdict.origin], verdict.usage)
+        for entry, verdict in found
     ]
     needed = [correction for correction in made if correction is not None]
     adjustments.write(session, needed)
-    return len(needed), dollars(sum(correction.pico for correction in needed))
+    delta = dollars(sum(correction.pico for correction in needed))
+    return Settled(len(needed), delta, frozenset(refused))
 
 
 def _version(entry: Entry) -> int:

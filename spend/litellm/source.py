@@ -44,25 +44,22 @@ class Source:
         self.schema = schema if isinstance(schema, str) else "public"
         self.user = parsed.username or "this login"
         self.name = _name(parsed, self.schema)
-        options = (
-            "-c default_transaction_read_only=on"
-            f" -c statement_timeout={int(seconds * 1000)} -c lock_timeout=2000"
-            " -c idle_in_transaction_session_timeout=300000 -c extra_float_digits=1"
-            " -c timezone=UTC -c jit=off"
+        self._limits = text(
+            f"SET LOCAL statement_timeout = {int(seconds * 1000)}; SET LOCAL lock_timeout = 2000;"
+            " SET LOCAL idle_in_transaction_session_timeout = 300000; SET LOCAL timezone = 'UTC';"
+            " SET LOCAL extra_float_digits = 1; SET LOCAL jit = off"
         )
+        # PgBouncer refuses startup options. BEGIN READ ONLY holds there as well.
+        pooled = parsed.query.get("pgbouncer") == "true"
+        options = {} if pooled else {"options": "-c default_transaction_read_only=on"}
         kept = {name: value for name, value in parsed.query.items() if name in _LIBPQ}
         self._engine = create_engine(
             parsed.set(drivername="postgresql+psycopg2", query=kept),
             pool_size=1,
             pool_pre_ping=True,
             hide_parameters=True,
-            connect_args={
-                "connect_timeout": 10,
-                "application_name": "spendbeat",
-                "options": options,
-            },
+            connect_args={"connect_timeout": 10, "application_name": "spendbeat", **options},
         )
-        # BEGIN READ ONLY too: it holds where a pooler drops the options above.
         event.listen(self._engine, "connect", _read_only)
         self._tables: dict[str, frozenset[str]] = {}
 
@@ -71,6 +68,7 @@ class Source:
         """A read-only transaction there. Raises LitellmError for whatever goes wrong in it."""
         try:
             with self._engine.connect() as connection, connection.begin():
+                connection.execute(self._limits)
                 yield connection
         except DBAPIError as error:
             raise explained(error, self.name) from error

@@ -238,6 +238,7 @@ class _Run:
             self._engine, self._desk, self._source, self._id,
             since=self._options.since, horizon=horizon,
             dry_run=self._options.dry_run, every=self._options.daily_every,
+            late=self._late,
         )  # fmt: skip
         if found is not None:
             self._result = replace(

@@ -10,7 +10,7 @@ from spend.capture.desk import Desk
 from spend.litellm.errors import LitellmError
 from spend.litellm.source import Source
 from tests.support.captured import counted, ledger
-from tests.support.litellm_syncs import net, synced
+from tests.support.litellm_syncs import conflicts, net, synced
 from tests.support.litellm_tables import LitellmTables
 from worker.database import transaction
 
@@ -128,6 +128,9 @@ def _run(source: Source, statement: str) -> None:
 
 def test_nothing_can_be_written_there(litellm: LitellmTables) -> None:
     source = Source(litellm.url)
+    with source.connect() as connection:
+        assert connection.scalar(text("SHOW default_transaction_read_only")) == "on"
+        assert connection.scalar(text("SHOW transaction_read_only")) == "on"
     for statement in (
         'DELETE FROM "LiteLLM_SpendLogs"',
         "SET TRANSACTION READ WRITE; CREATE TABLE mine ()",
@@ -147,3 +150,38 @@ def test_times_across_midnight_and_of_another_zone_stay_what_they_are(
         litellm.log(f"around-midnight-number-{n}", at)
     synced(litellm, desk, batch=1)
     assert [row.started_at for row in ledger("started_at")] == moments
+
+
+def test_a_request_with_a_cost_of_its_own_stays_and_other_tokens_are_reported(
+    litellm: LitellmTables, desk: Desk
+) -> None:
+    said = {"id": "chatcmpl-booked-before-by-hand", "started_at": NOW, "input_tokens": 7}
+    desk.book([{**said, "provider": "openai", "model": "gpt-4o", "cost_usd": "0.5"}], route="test")
+    litellm.log("chatcmpl-booked-before-by-hand", NOW)
+    result = synced(litellm, desk)
+    assert (result.rows, result.settled, result.conflicts) == (0, 0, 1)
+    assert net() == [("chatcmpl-booked-before-by-hand", Decimal("0.5"), 0)]
+    assert conflicts() == 1
+
+
+def test_a_request_that_was_unpriced_by_another_route_gets_the_price_of_the_row(
+    litellm: LitellmTables, desk: Desk
+) -> None:
+    said = {"id": "chatcmpl-from-an-instrumented-app", "started_at": NOW, "model": "orchid-9"}
+    desk.book(
+        [{**said, "provider": "acme", "input_tokens": 1000, "output_tokens": 100}], route="test"
+    )
+    row = {"model": "orchid-9", "custom_llm_provider": "acme", "spend": 0.75}
+    litellm.log("chatcmpl-from-an-instrumented-app", NOW, **row)
+    assert synced(litellm, desk).settled == 1
+    assert net() == [("chatcmpl-from-an-instrumented-app", Decimal("0.75"), 1)]
+    assert synced(litellm, desk, since=NOW - HOUR).settled == 0
+
+
+def test_a_pooler_that_takes_no_startup_options_cannot_write_either(
+    litellm: LitellmTables,
+) -> None:
+    source = Source(litellm.url + ("&" if "?" in litellm.url else "?") + "pgbouncer=true")
+    with pytest.raises(LitellmError, match="read-only"):
+        _run(source, 'DELETE FROM "LiteLLM_SpendLogs"')
+    source.close()
