@@ -138,7 +138,9 @@ import multiprocessing
 import spendbeat_gateway
 
 def work(n):
-    spendbeat_gateway.record(id=f"of {n}", provider="a", model="b", input_tokens=1)
+    spendbeat_gateway.record(id=f"first of {n}", provider="a", model="b", input_tokens=1)
+    spendbeat_gateway.flush()
+    spendbeat_gateway.record(id=f"last of {n}", provider="a", model="b", input_tokens=1)
 
 for method in ("fork", "spawn"):
     if __name__ == "__main__":
@@ -154,7 +156,7 @@ for method in ("fork", "spawn"):
         tmp_path,
         receiver.url,
     )
-    assert receiver.ids == {"of fork", "of spawn"}
+    assert {"last of fork", "last of spawn"} <= receiver.ids
 
 
 def test_a_child_outlives_its_parent(tmp_path: Path, receiver: Receiver) -> None:

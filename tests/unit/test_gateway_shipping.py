@@ -140,7 +140,9 @@ def test_an_answer_that_is_not_about_the_events_keeps_them(
     with recorder(tmp_path, receiver.url, token="a-token-nobody-knows") as spendbeat:
         spendbeat.record(response(1), provider="openai")
         wait_for(lambda: spendbeat.stats().last_error, "its answer to be noted")
-        assert str(status) in str(spendbeat.stats().last_error)
+        said = str(spendbeat.stats().last_error)
+        assert str(status) in said
+        assert ("SPENDBEAT_GATEWAY_TOKEN" in said) == (status in {401, 403})
         assert (spendbeat.stats().waiting, spendbeat.stats().rejected) == (1, 0)
         assert spendbeat.flush()
     assert str(status) in caplog.text

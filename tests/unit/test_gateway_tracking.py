@@ -13,6 +13,7 @@ from spendbeat_gateway import Recorder
 
 from tests.support.gateway import CHAT, recorder, response
 from tests.support.receiver import Receiver
+from tests.support.waiting import wait_for
 
 ANTHROPIC = [
     {
@@ -193,8 +194,7 @@ def test_a_stream_that_nobody_reads_on_counts_what_was_said(
         stream.close()
     del stream
     gc.collect()
-    while not spendbeat.stats().waiting and not receiver.events:
-        spendbeat.flush(0.05)
+    wait_for(lambda: spendbeat.stats().waiting or receiver.events, "the event of the stream")
     event = only(spendbeat, receiver)
     assert (event["input_tokens"], event["output_tokens"]) == (100, 1)
 
