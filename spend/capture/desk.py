@@ -10,12 +10,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from spend.attribution import rules
-from spend.capture.batch import Batch
+from spend.capture.batch import OTHER_CONTENT, Batch
+from spend.capture.completion import complete
 from spend.capture.dimensions import Dimensions
 from spend.capture.fields import arrange
 from spend.capture.normalise import Normaliser
 from spend.capture.request import Rejected, Request
-from spend.capture.staging import Attribute, Stager, attribute
+from spend.capture.staging import Attribute, Stager, attribute, decide_request
 from spend.capture.store import Store, StoreResult
 from spend.errors import BadInputError
 from spend.pricing import PriceBook, overrides
@@ -93,9 +94,12 @@ class Desk:
         with self._engine.connect() as connection:
             result = Store(connection)(batch)
         conflicts = _conflicts(result, requests)
+        completed = self._complete(conflicts, requests)
+        conflicts = tuple(c for c in conflicts if c.index not in completed)
         if conflicts:
             self._report(route, conflicts, requests)
-        return Booked(result.imported, result.known, result.unpriced, conflicts, tuple(rejected))
+        known = result.known + len(completed)
+        return Booked(result.imported, known, result.unpriced, conflicts, tuple(rejected))
 
     def _read(self, rows: Sequence[Raw]) -> tuple[dict[int, Request], list[Problem]]:
         self._calls += 1
@@ -139,6 +143,24 @@ class Desk:
                 self._dimensions.attributions.clear()  # a limit may let in what was (other)
                 self._rules = version
         self._loaded = time.monotonic()
+
+    def _complete(self, conflicts: Sequence[Problem], requests: Mapping[int, Request]) -> set[int]:
+        """Which of them say more of a request that was booked without its usage."""
+        telling = {
+            c.index: requests[c.index]
+            for c in conflicts
+            if c.reason == OTHER_CONTENT and any(requests[c.index].usage)
+        }
+        if not telling:
+            return set()
+        with self._lock:  # the price versions' cache
+            costs = {request: self._decided(request) for request in telling.values()}
+        with Session(self._engine) as session, session.begin():
+            return complete(session, telling, costs.__getitem__)
+
+    def _decided(self, request: Request) -> tuple[int | None, int]:
+        booked = decide_request(self._book, request)
+        return booked.pico, self._dimensions.versions[booked.origin]
 
     def _report(
         self, route: str, conflicts: Sequence[Problem], requests: Mapping[int, Request]

@@ -33,6 +33,20 @@ def attribute(rules: Rules) -> Attribute | None:
     )
 
 
+def decide_request(book: PriceBook, request: Request) -> Booked:
+    """Which of a request's costs is booked."""
+    return decide(
+        book,
+        request.provider,
+        request.model,
+        request.started_us,
+        request.usage,
+        status=request.status,
+        tier=request.service_tier,
+        costs=Costs(request.cost_pico, request.gateway_pico, request.provider_pico),
+    )
+
+
 class Stager:
     """Gives requests their key, digest and price; remembers what it must over all batches.
 
@@ -96,16 +110,7 @@ class Stager:
         return request.mix if self.attribute is None else self.attribute(request)
 
     def _decide(self, batch: Batch, request: Request) -> Booked:
-        booked = decide(
-            self._book,
-            request.provider,
-            request.model,
-            request.started_us,
-            request.usage,
-            status=request.status,
-            tier=request.service_tier,
-            costs=Costs(request.cost_pico, request.gateway_pico, request.provider_pico),
-        )
+        booked = decide_request(self._book, request)
         if booked.pico is None:
             batch.unpriced.append(len(batch))
         elif booked[2:] != encoding.ALONE:

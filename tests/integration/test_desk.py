@@ -13,7 +13,7 @@ from spend.attribution.matching import Rule
 from spend.capture.desk import Desk, Refused
 from tests.support.captured import counted, imported, ledger
 from tests.support.desks import book, event, price
-from tests.support.ledger import scalar
+from tests.support.ledger import roll, scalar, verify
 from worker.database import engine, transaction
 
 
@@ -165,6 +165,28 @@ def test_a_success_that_says_nothing_of_its_usage_is_unpriced_not_free(database:
     )
     assert found.unpriced == 1
     assert [row[0] for row in costs()] == [None, 0, 0]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_a_request_used_may_be_said_later(database: str, *, together: bool) -> None:
+    """By a route that knows it, whichever came first; told again, it is known."""
+    silent = event(id="span", other_ids=["call-1"], input_tokens=None, output_tokens=None)
+    told = event(gateway_cost_usd="0.0036")
+    if together:
+        found = book(silent, told, told)
+        assert (found.imported, found.known, found.conflicts) == (1, 2, ())
+    else:
+        assert book(silent).unpriced == 1
+        assert book(told).known == book(told).known == 1
+    roll()
+    with transaction("spendbeat_reader") as session:
+        (row,) = session.execute(text("SELECT * FROM token_usage"))
+        (total,) = session.execute(text("SELECT requests, unpriced, total_cost FROM spend_summary"))
+    assert (row.input_tokens, row.output_tokens, row.cost_usd) == (1000, 100, Decimal("0.0036"))
+    assert tuple(total) == (1, 0, Decimal("0.0036"))
+    assert verify().difference == 0
+    (conflict,) = book(event(output_tokens=7)).conflicts
+    assert conflict.reason == "this id is known with other content"
 
 
 def test_a_price_that_comes_later_is_used_within_a_second(database: str) -> None:
