@@ -24,7 +24,7 @@ def known(session: Session, hashes: Iterable[str]) -> dict[str, str]:
 def learn(session: Session, names: Mapping[str, str]) -> None:
     """Keep the names of keys; a name that is known already costs a look-up."""
     fits = {h: n for h, n in names.items() if h and n and max(len(h), len(n)) <= _LONGEST}
-    have = known(session, fits)
+    have = known(session, fits) if fits else {}
     new = {hash_: name for hash_, name in fits.items() if have.get(hash_) != name}
     if new:
         binds = {"hashes": list(new), "names": list(new.values()), "most": MOST}

@@ -1,8 +1,11 @@
 -- name: unchanged
--- Which of some rows of LiteLLM's said the same when they were read before.
-SELECT s.key FROM litellm_seen AS s
-JOIN unnest(CAST(:keys AS uuid[]), CAST(:hashes AS uuid[])) AS h (key, hash) USING (key, hash)
-WHERE s.source_id = :source;
+-- Which of some rows of LiteLLM's said the same when they were read before. The LIMIT makes it look
+-- each of them up: a hash of all rows that may change takes as long as those are many.
+SELECT h.key FROM unnest(CAST(:keys AS uuid[]), CAST(:hashes AS uuid[])) AS h (key, hash)
+CROSS JOIN LATERAL (
+  SELECT hash FROM litellm_seen WHERE source_id = :source AND key = h.key LIMIT 1
+) AS s
+WHERE s.hash = h.hash;
 
 -- name: saw
 -- Notes what rows said that may still change.
@@ -23,8 +26,12 @@ DELETE FROM litellm_seen WHERE (source_id, key) IN (
 );
 
 -- name: booked
--- The requests of the ledger that some ids lead to.
-SELECT key, row_id, digest, started_at FROM request_keys WHERE key = ANY(CAST(:keys AS uuid[]));
+-- The requests of the ledger that some ids lead to, each looked up.
+SELECT k.key, k.row_id, k.digest, k.started_at
+FROM unnest(CAST(:keys AS uuid[])) AS h (key)
+CROSS JOIN LATERAL (
+  SELECT key, row_id, digest, started_at FROM request_keys WHERE key = h.key LIMIT 1
+) AS k;
 
 -- name: learn_names
 -- Keeps the newest name of each key, at most so many of them; the oldest go first.
