@@ -279,4 +279,4 @@ def _distinct(session: Session, corrections: Sequence[Correction]) -> list[Corre
 
 
 def _again(origin: Origin, times: int) -> Origin:
-    return origin._replace(assumption=f"{origin.assumption} again {times}".strip())
+    return origin.assuming(f"again {times}")
