@@ -115,6 +115,7 @@ class Recorder:
     def later(self, seen: Seen, fields: Mapping[str, object]) -> None:
         """keep(), from where no lock may be waited for: the collector of garbage."""
         self._shipper.later.put((seen, fields))
+        self._shipper.start()
 
     @guarded(False)
     def flush(self, timeout: float = 10.0) -> bool:
@@ -184,7 +185,7 @@ def _sender(settings: Settings) -> Sender | None:
 
 
 def _at_end_of_child(close: Callable[[], object]) -> None:
-    """Children of multiprocessing end without atexit, but with finalizers of their own."""
+    """Children of multiprocessing forget what was registered to run at the end."""
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         from multiprocessing.util import Finalize  # noqa: PLC0415 - only where it is in use

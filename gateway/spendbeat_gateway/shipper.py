@@ -63,15 +63,20 @@ class Shipper:
         return self._thread is not None
 
     def start(self) -> None:
-        """Make sure that the thread runs. Cheap when it does."""
-        if self._thread is None and not self._stopping:
-            with self._starting:
-                if self._thread is None:
-                    thread = threading.Thread(
-                        target=self._run, name="spendbeat-gateway", daemon=True
-                    )
-                    thread.start()
-                    self._thread = thread
+        """Make sure that the thread runs. Cheap when it does; never waits for a lock."""
+        if self._thread is not None or self._stopping:
+            return
+        if not self._starting.acquire(blocking=False):
+            return  # somebody else is at it
+        try:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="spendbeat-gateway", daemon=True)
+                thread.start()
+                self._thread = thread
+        except RuntimeError:  # the interpreter is ending; the next process ships
+            self._stopping = True
+        finally:
+            self._starting.release()
 
     def flush(self, timeout: float) -> bool:
         """Ship what is there now, or let the elected process do it; whether it has gone.

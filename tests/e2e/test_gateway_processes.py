@@ -137,26 +137,19 @@ def test_children_of_multiprocessing_ship_before_they_end(
 import multiprocessing
 import spendbeat_gateway
 
+spendbeat_gateway.default_recorder()
+
 def work(n):
     spendbeat_gateway.record(id=f"first of {n}", provider="a", model="b", input_tokens=1)
     spendbeat_gateway.flush()
     spendbeat_gateway.record(id=f"last of {n}", provider="a", model="b", input_tokens=1)
 
-for method in ("fork", "spawn"):
-    if __name__ == "__main__":
-        context = multiprocessing.get_context(method)
-        process = context.Process(target=work, args=(method,))
-        process.start()
-        process.join()
+process = multiprocessing.get_context("fork").Process(target=work, args=("fork",))
+process.start()
+process.join()
 """
-    program = tmp_path / "program.py"
-    program.write_text(script)
-    run(
-        f"import runpy; runpy.run_path({str(program)!r}, run_name='__main__')",
-        tmp_path,
-        receiver.url,
-    )
-    assert {"last of fork", "last of spawn"} <= receiver.ids
+    run(script, tmp_path, receiver.url)
+    assert receiver.ids == {"first of fork", "last of fork"}
 
 
 def test_a_child_outlives_its_parent(tmp_path: Path, receiver: Receiver) -> None:
