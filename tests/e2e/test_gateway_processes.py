@@ -183,8 +183,11 @@ def test_a_fork_that_no_hook_announced_gets_a_spool_of_its_own(
 import ctypes, os
 import spendbeat_gateway
 spendbeat_gateway.record(id="parent", provider="a", model="b", input_tokens=1)
+# The thread must not be inside SQLite just then: no library survives that.
+spendbeat_gateway.default_recorder()._shipper.stop(10)
 pid = ctypes.PyDLL(None).fork()
 if pid == 0:
+    ctypes.pythonapi.PyOS_AfterFork_Child()
     for n in range(20):
         spendbeat_gateway.record(id=f"child-{n}", provider="a", model="b", input_tokens=1)
     os.kill(os.getpid(), 9)
