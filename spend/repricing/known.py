@@ -27,15 +27,14 @@ def costs(entry: Entry, origins: Mapping[int, Origin]) -> Costs:
     for version, change, more_unpriced in (own, *entry.changes):
         pico += change
         unpriced += more_unpriced
+        cost = None if unpriced > 0 else pico
         origin = origins[version]
-        if unpriced > 0:
-            continue
         if origin.source == "given" and not origin.assumption.startswith(FAILED.assumption):
-            given = True
+            given = cost is not None
         elif origin.source == "gateway":
-            gateway = pico
+            gateway = cost
         elif origin.source == "provider":
-            provider = pico
+            provider = cost
     return Costs(entry.net if given else None, gateway, provider)
 
 

@@ -1,7 +1,7 @@
 """Unpriced requests settle by themselves when a price comes, and only then; once."""
 
-import threading
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,12 +10,17 @@ import pytest
 from sqlalchemy import event, text
 
 from spend import sealing, settlement
+from spend.repricing import runs
 from spend.repricing.undo import undo
 from spend.settlement import Bucket, Prices, SettleResult, stretches, together
 from tasks import pricing
 from tests.support import ledger
 from tests.support.repricing import BEGIN, END, book, net, preview, price, reprice
+from tests.support.waiting import wait_for
 from worker.database import engine, transaction
+
+_WAITING = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 QUARTER = timedelta(minutes=15)
 
@@ -106,6 +111,12 @@ def impossible(name: str, at: datetime) -> dict[str, Any]:
     }
 
 
+def settle_by_hand(request: str) -> None:
+    sql = """INSERT INTO cost_logs (provider, model, started_at, adjusts_id, unpriced, cost_usd)
+      SELECT provider, model, started_at, id, -1, 1 FROM cost_logs WHERE request_id = :request"""
+    ledger.run_as("spendbeat_writer", sql, request=request)
+
+
 def test_what_no_price_can_settle_is_looked_at_once(database: str) -> None:
     """Until its bucket or its model's prices change."""
     book([impossible("odd", BEGIN)])
@@ -124,11 +135,17 @@ def test_what_no_price_can_settle_is_looked_at_once(database: str) -> None:
     ledger.roll()
     settle()
     assert len(looked) == 2
+    # As many unpriced as before, but another one.
+    book([impossible("odd as well", BEGIN + timedelta(minutes=2))])
+    settle_by_hand("odd")
+    ledger.roll()
+    settle()
+    assert len(looked) == 3
     with transaction() as session:
         sql = "UPDATE settlement_tries SET prices = gen_random_uuid()"
         session.execute(text(sql))
     settle()
-    assert len(looked) == 3
+    assert len(looked) == 4
     assert unpriced() == 2
 
 
@@ -168,20 +185,33 @@ def test_sealed_requests_are_looked_for_once(requests: None) -> None:
 
 def test_a_repricing_and_a_settlement_at_once_correct_nothing_twice(requests: None) -> None:
     price("1")
-    results: list[SettleResult] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(settle(most=10))),
-        threading.Thread(target=lambda: reprice(most=10)),
-        threading.Thread(target=lambda: results.append(settle(most=10))),
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(3) as threads:
+        running: list[Future[Any]] = [
+            threads.submit(settle, most=10),
+            threads.submit(reprice, most=10),
+            threads.submit(settle, most=10),
+        ]
+    for result in running:
+        result.result()
     assert set(net().values()) == {Decimal(1), None}
     assert ledger.scalar("SELECT count(*) FROM cost_logs WHERE adjusts_id IS NOT NULL") == 100
     assert unpriced() == 1
     assert ledger.verify().mismatches == ()
+
+
+def test_a_settlement_waits_for_a_correction_and_sees_it(requests: None) -> None:
+    """Otherwise it would settle what is being settled at another price."""
+    price("1")
+    plan = preview(most=1000)
+    with ThreadPoolExecutor(1) as threads:
+        with transaction() as session:
+            run = runs.open_run(session, plan, "test")
+            assert sum(runs.reprice(session, run, plan, part) for part in plan.portions) == 80
+            price("3")
+            waiting = threads.submit(settle)
+            wait_for(lambda: ledger.scalar(_WAITING), "the settlement to wait")
+        assert waiting.result().rows == 20
+    assert sorted(set(net().values()) - {None}) == [1, 3]
 
 
 def test_the_task_settles_and_rings_again(requests: None, monkeypatch: pytest.MonkeyPatch) -> None:
