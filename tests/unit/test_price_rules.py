@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spend.pricing import Override, PriceBook, Rates, Tier, Usage, dollars
+from spend.pricing import Override, Price, PriceBook, Rates, Tier, Usage, dollars
 from spend.pricing.overrides import End
 from spend.pricing.tiers import CLASSES, from_json, to_json
 
@@ -199,6 +199,25 @@ def test_a_price_that_was_withdrawn_is_not_used_before_its_date_either() -> None
             status="success", given=None,
         )  # fmt: skip
         assert (pico, origin.source) == (None, "unpriced")
+
+
+def test_a_book_of_a_moment_knows_nothing_that_was_learned_later() -> None:
+    """Neither that a price had ended, nor that its end was taken back."""
+    tiers = (Tier(0, Rates(Decimal(2), Decimal(2))),)
+    ends = (End(FIRST + DAY, FIRST + DAY), End(FIRST + 3 * DAY, None))
+    own = Override(1, "acme", "orchid", FIRST, None, tiers, known_at=FIRST, ends=ends)
+    for known, source in ((-1, "unpriced"), (0, "override"), (2, "unpriced"), (3, "override")):
+        _, origin = PriceBook([own], known_at=FIRST + known * DAY).price(
+            "acme", "orchid", (FIRST + 9 * DAY - EPOCH) // timedelta(microseconds=1), Usage(1),
+            status="success", given=None,
+        )  # fmt: skip
+        assert origin.source == source, known
+
+
+def test_cached_audio_has_its_rate_also_where_audio_costs_what_text_does() -> None:
+    rates = Rates(Decimal(2), Decimal(2), cache_read=Decimal(1), cached_audio=Decimal("0.5"))
+    usage = Usage(1_000_000, 0, 1_000_000, audio_input_tokens=1_000_000)
+    assert Price([Tier(0, rates)]).pico(usage) == 500_000_000_000
 
 
 def test_other_names_of_a_service_tier() -> None:
