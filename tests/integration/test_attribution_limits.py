@@ -17,6 +17,7 @@ from spend.capture import import_requests
 from spend.errors import BadInputError
 from tests.support import ledger
 from tests.support.captured import counted, spendbeat
+from tests.support.waiting import wait_for
 from worker.database import engine, transaction
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -174,6 +175,28 @@ def test_several_processes_agree_on_what_is_known() -> None:
                 limit(field).known
             )
     assert (limit("tag").known, limit("user_id").known) == (50, 20)
+
+
+@pytest.mark.parametrize("mix", [Mix(project="a", team="b"), Mix(agent="new")])
+def test_who_comes_second_finds_what_the_first_recorded_meanwhile(mix: Mix) -> None:
+    """A new combination of known values, and a new value: nothing is recorded twice or counted."""
+    resolve(Mix(project="a"), Mix(team="b"))
+    with ThreadPoolExecutor(1) as pool:
+        with transaction() as session:
+            first = attributions.resolve(session, [mix])
+            second = pool.submit(resolve, mix)
+            wait_for(lambda: second.done() or somebody_waits(), "the second one to wait")
+        assert second.result(30) == first
+    assert (limit("combinations").known, limit("agent").known) == (3, int(mix.agent is not None))
+
+
+def somebody_waits() -> bool:
+    sql = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with transaction(None) as session:
+        return bool(session.scalar(text(sql)))
 
 
 def test_known_combinations_are_found_without_a_look_at_limits() -> None:
