@@ -180,20 +180,24 @@ def test_a_fork_that_no_hook_announced_gets_a_spool_of_its_own(
 ) -> None:
     """As uWSGI forks: in C. What the child leaves is adopted by the next that ships."""
     script = """
-import ctypes, os
+import ctypes, os, time
 import spendbeat_gateway
 spendbeat_gateway.record(id="parent", provider="a", model="b", input_tokens=1)
 # The thread must not be inside SQLite just then: no library survives that.
 spendbeat_gateway.default_recorder()._shipper.stop(10)
-pid = ctypes.PyDLL(None).fork()
-if pid == 0:
+parent = os.getpid()
+if ctypes.PyDLL(None).fork() == 0:
     ctypes.pythonapi.PyOS_AfterFork_Child()
-    for n in range(20):
+    spendbeat_gateway.record(id="child-0", provider="a", model="b", input_tokens=1)
+    print(spendbeat_gateway.stats().spool, flush=True)
+    os.close(1); os.close(2)
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    for n in range(1, 20):
         spendbeat_gateway.record(id=f"child-{n}", provider="a", model="b", input_tokens=1)
     os.kill(os.getpid(), 9)
-os.waitpid(pid, 0)
 """
-    run(script, tmp_path, receiver.url)
+    assert "/fork-" in run(script, tmp_path, receiver.url)
     with recorder(tmp_path, receiver.url) as spendbeat:
         spendbeat.record(id="last", provider="a", model="b", input_tokens=1)
         wanted = {"parent", "last", *(f"child-{n}" for n in range(20))}
