@@ -124,7 +124,8 @@ def test_requests_that_are_gone_are_counted_and_change_nothing(requests: list[An
     """As is one whose time is another than the ledger's: both parts name a row."""
     wrong = [
         Wanted(10**9, AT, Decimal(1), None, version()),
-        Wanted(requests[0].id, AT + timedelta(microseconds=1), Decimal(1), None, version()),
+        Wanted(requests[0].id, AT - timedelta(microseconds=1), Decimal(1), None, version()),
+        Wanted(*requests[1], None, None, version()),
     ]
     assert adjust(wrong) == Adjusted(0, Decimal(0), gone=2)
 
