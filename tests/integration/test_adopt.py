@@ -32,10 +32,12 @@ def plain(postgres_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         with plain_database(postgres_server, *statements) as url:
             monkeypatch.setenv("DATABASE_URL", url)
             forget_caches()
-            yield url
-            databases.engine("spendbeat_writer").dispose()
-            databases.engine("spendbeat_reader").dispose()
-            forget_caches()
+            try:
+                yield url
+            finally:
+                databases.engine("spendbeat_writer").dispose()
+                databases.engine("spendbeat_reader").dispose()
+                forget_caches()
 
     return made
 
