@@ -16,7 +16,6 @@ from spend.capture import Normaliser, Rejected, litellm
 
 CAPTURED = json.loads((Path(__file__).parent / "captured" / "litellm_1_106_2.json").read_text())
 PAYLOADS: Mapping[str, dict[str, Any]] = CAPTURED["payloads"]
-SHIPPED: Mapping[str, dict[str, Any]] = CAPTURED["shipped"]
 TOKENS = {
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
     "cache_write_1h_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens",
@@ -41,11 +40,20 @@ def with_metadata(name: str = "plain", **changed: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_what_the_callback_ships_maps_as_the_whole_payload_does(name: str) -> None:
-    whole, shipped = litellm.request(PAYLOADS[name]), litellm.request(SHIPPED[name])
-    if name == "plain":  # here the call's metadata said more than LiteLLM passes on
-        assert (shipped.pop("agent"), shipped.pop("session_id")) == ("planner", "sess-1")
-    assert shipped == whole
+    whole = litellm.request(PAYLOADS[name])
+    assert litellm.request(litellm_payload.trimmed(PAYLOADS[name], {})) == whole
     assert Normaliser().mapping(whole).provider
+
+
+def test_the_callback_adds_what_litellm_drops_from_the_calls_metadata() -> None:
+    said = {"agent": "planner", "session_id": "s-1", "project": "loses", "prompt": "secret"}
+    kwargs = {"litellm_params": {"metadata": said}}
+    shipped = litellm_payload.trimmed(
+        {**PAYLOADS["plain"], "metadata": {"spend_logs_metadata": {"project": "wins"}}}, kwargs
+    )
+    found = litellm.request(shipped)
+    assert (found["agent"], found["session_id"], found["project"]) == ("planner", "s-1", "wins")
+    assert "secret" not in json.dumps(shipped)
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
@@ -257,9 +265,23 @@ class TestIdentity:
         assert ids(done) & ids(row)
         assert ids(done) & ids(done_again)
 
+    def test_call_ids_that_clients_chose_identify_no_better_than_others(self) -> None:
+        chosen = {"id": "a-call-id-of-a-client", "litellm_call_id": "a-call-id-of-a-client"}
+        one, other = (
+            made("embedding", **chosen),
+            made("embedding", **chosen, startTime=1795313000.5),
+        )
+        failed, row = (
+            made("failure", **chosen),
+            made("embedding", **{**chosen, "litellm_call_id": None}),
+        )
+        assert not ids(one) & ids(other)
+        assert not ids(failed) & (ids(one) | ids(row))
+
     def test_an_id_longer_than_what_is_kept_still_identifies(self) -> None:
         found = made(id="resp_" + "a" * 900)
         assert ids(made(id="resp_" + "a" * 900, litellm_call_id=None)) & ids(found)
+        assert not ids(made(id="resp_" + "a" * 900 + "b", litellm_call_id=None)) & ids(found)
         assert Normaliser().mapping(found)
 
     def test_without_any_id_it_is_what_it_says(self) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from spend.capture.litellm.loose import text
+from spend.capture.litellm.loose import text, whole_text
 from spend.capture.litellm.usage import is_cache_hit
 from spend.capture.values import MAX_TEXT
 
@@ -25,9 +25,9 @@ def ids(payload: Mapping[str, Any], *, started: float, measured: bool) -> list[s
 
     measured: it has tokens or a cost.
     """
-    call, own = text(payload.get("litellm_call_id")), text(payload.get("id"))
+    call, own = whole_text(payload.get("litellm_call_id")), whole_text(payload.get("id"))
     if payload.get("status") == "failure":
-        return [f"failed:{call or own or _moment(started)}"]
+        return [_fitting(f"failed:{call or own or _moment(started)}")]
     found = [f"{call}@{_moment(started)}"] if call else []
     if is_cache_hit(payload):
         # The original's id is the original's; this one has a stamp of its own in each route.

@@ -24,6 +24,12 @@ def text(value: object) -> str | None:
 
     LiteLLM names a key by the same hash, so a key stays one key.
     """
+    found = whole_text(value)
+    return (found and found[:MAX_TEXT].strip()) or None
+
+
+def whole_text(value: object) -> str | None:
+    """text() of any length."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
@@ -31,7 +37,7 @@ def text(value: object) -> str | None:
     found = value.replace("\0", "").encode(errors="replace").decode()
     if "sk-" in found:
         found = _KEY.sub(lambda key: hashlib.sha256(key[0].encode()).hexdigest(), found)
-    return found.strip()[:MAX_TEXT].strip() or None
+    return found.strip() or None
 
 
 def first(source: Mapping[str, Any], *names: str) -> str | None:
