@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from spend.attribution import rules
+from spend.attribution.tags import spread
 from spend.capture.batch import OTHER_CONTENT, Batch
 from spend.capture.completion import complete
 from spend.capture.dimensions import Dimensions
@@ -111,7 +112,7 @@ class Desk:
             try:
                 if isinstance(row, Rejected):
                     raise row
-                values = arrange(row)
+                values = arrange(_spread(row))
                 if isinstance(values[-1], list):
                     values[-1] = tuple(values[-1])  # can be looked up: most mixes come again
                 requests[index] = self._normaliser.row(values)
@@ -176,6 +177,17 @@ class Desk:
         ]
         with Session(self._engine) as session, session.begin():
             session.execute(query("capture", "report_conflicts"), {"conflicts": json.dumps(said)})
+
+
+def _spread(row: Mapping[str, object]) -> Mapping[str, object]:
+    """With the fields that its tags name, as for the routes that know of them."""
+    tags = row.get("tags")
+    parts = tags.split(",") if isinstance(tags, str) else tags
+    if not isinstance(parts, list | tuple) or not any(":" in str(part) for part in parts):
+        return row
+    if "user" in row and "user_id" not in row:  # its other name
+        row = {("user_id" if name == "user" else name): value for name, value in row.items()}
+    return spread(row, parts)
 
 
 def _id(row: Raw) -> str | None:

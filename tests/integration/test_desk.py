@@ -215,6 +215,17 @@ def test_rules_say_who_a_request_is_for_and_its_key_stays(database: str) -> None
     assert list(found) == [None, "shop", "own", None]
 
 
+def test_tags_that_name_a_field_are_that_field_on_every_route(database: str) -> None:
+    tags = ["project:shop", "user:ann", "env:prod"]
+    book(event(id="1", tags=tags), event(id="2", tags=",".join(tags), user="bob"))
+    with transaction("spendbeat_reader") as session:
+        found = session.execute(text("SELECT project, user_id, tags FROM token_usage ORDER BY id"))
+    assert [tuple(row) for row in found] == [
+        ("shop", "ann", ["env:prod"]),
+        ("shop", "bob", ["env:prod", "user:ann"]),
+    ]
+
+
 def test_a_cost_that_disagrees_is_noted_once_per_request(database: str) -> None:
     """Ours is $0.0035; a hundredth more is tolerated."""
     dear = event(id="1", gateway_cost_usd="0.004")
