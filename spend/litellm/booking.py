@@ -14,7 +14,7 @@ from spend.capture.desk import Desk
 from spend.capture.normalise import Normaliser
 from spend.capture.request import Request
 from spend.litellm.keys import key_of
-from spend.litellm.settle import Known, settle
+from spend.litellm.settle import Known, refused, settle
 from spend.pricing import PriceBook, overrides
 from spend.sql import query
 
@@ -86,26 +86,34 @@ class Booker:
         fresh = [row for row, hit in zip(asked, hits, strict=True) if not hit]
         if self._dry:
             return Outcome(imported=len(fresh), known=len(known))
-        send = [row.fields for row in (*fresh, *partly)]
+        # Told to the desk only so that it notes how they differ from what it has.
+        differing = self._refused(session, known)
+        send = [row.fields for row in (*fresh, *partly, *differing)]
         booked = self._desk.book(send, route=ROUTE, strict=False) if send else None
         imported = booked.imported if booked else 0
         if imported < len(fresh):
             # Another route was quicker with some of them, just now.
             late = look_up(session, fresh)
             known += [(row, late[key]) for row in fresh for key in row.keys if key in late]
-        done = settle(session, _distinct(known), self._prices(session), exact=self._exact)
-        refused = [row.fields for row, hit in known if hit.row_id in done.refused]
-        # Told again only so that the desk notes how it differs from what it has.
-        noted = self._desk.book(refused, route=ROUTE, strict=False) if refused else None
+        book = self._prices(session)
+        settled, delta = settle(session, _distinct(known), book, exact=self._exact)
         return Outcome(
             imported=imported,
             known=len(asked) - imported,
-            settled=done.rows,
-            conflicts=sum(len(said.conflicts) for said in (booked, noted) if said),
+            settled=settled,
+            conflicts=len(booked.conflicts) if booked else 0,
             rejected=len(booked.rejected) if booked else 0,
             unpriced=booked.unpriced if booked else 0,
-            delta=done.delta,
+            delta=delta,
         )
+
+    def _refused(self, session: Session, known: Sequence[tuple[Asked, _Found]]) -> list[Asked]:
+        """Those whose content is another than the ledger's, which stays."""
+        others = [(row, hit) for row, hit in known if identity.digest(row.request) != hit.digest]
+        if not others:
+            return []
+        stay = refused(session, _distinct(others), self._prices(session), exact=self._exact)
+        return [row for row, hit in others if hit.row_id in stay]
 
     def _prices(self, session: Session) -> PriceBook:
         if self._book is None:

@@ -4,7 +4,6 @@ Also rows that another route booked before: whoever was first, the figures end u
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -94,41 +93,33 @@ class Known(NamedTuple):
     started_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """How many requests were corrected, by how many dollars in all.
-
-    refused: ledger rows whose tokens differ from what LiteLLM says, and which stay as they are.
-    """
-
-    rows: int = 0
-    delta: Decimal = Decimal(0)
-    refused: frozenset[int] = frozenset()
+def refused(
+    session: Session, known: Sequence[Known], book: PriceBook, *, exact: bool = False
+) -> frozenset[int]:
+    """Ledger rows whose tokens differ from what LiteLLM says, and which stay as they are."""
+    return frozenset(
+        entry.id
+        for entry, said, verdict in _verdicts(session, known, book, exact=exact)
+        if verdict is None and _other(said.usage, entry.usage, exact=exact)
+    )
 
 
 def settle(
     session: Session, known: Sequence[Known], book: PriceBook, *, exact: bool = False
-) -> Settled:
-    """Bring requests to what LiteLLM's rows say, in this transaction.
+) -> tuple[int, Decimal]:
+    """Bring requests to what LiteLLM's rows say; how many were corrected, and by how much.
 
-    Everything that corrects waits until it ends.
+    Everything that corrects or books unpriced requests waits until this transaction ends, so
+    nothing may be booked in another one before that.
     """
     if not known:
-        return Settled()
+        return 0, Decimal(0)
     adjustments.lock(session)
-    by_row = {row.row_id: row.request for row in known}
-    wants = [Wanted(row.row_id, row.started_at, None, None, 0) for row in known]
-    entries = adjustments.find(session, wants)
-    sources = _sources(session, entries)
-    found: list[tuple[Entry, Settlement]] = []
-    refused: set[int] = set()
-    for entry in entries:
-        said = by_row[entry.id]
-        verdict = settlement(said, entry, sources[_version(entry)], book, exact=exact)
-        if verdict is not None:
-            found.append((entry, verdict))
-        elif _other(said.usage, entry.usage, exact=exact):
-            refused.add(entry.id)
+    found = [
+        (entry, verdict)
+        for entry, _, verdict in _verdicts(session, known, book, exact=exact)
+        if verdict is not None
+    ]
     versions = resolve(session, [verdict.origin for _, verdict in found])
     made = [
         adjustments.correct(entry, verdict.pico, versions[verdict.origin], verdict.usage)
@@ -136,8 +127,21 @@ def settle(
     ]
     needed = [correction for correction in made if correction is not None]
     adjustments.write(session, needed)
-    delta = dollars(sum(correction.pico for correction in needed))
-    return Settled(len(needed), delta, frozenset(refused))
+    return len(needed), dollars(sum(correction.pico for correction in needed))
+
+
+def _verdicts(
+    session: Session, known: Sequence[Known], book: PriceBook, *, exact: bool
+) -> list[tuple[Entry, Request, Settlement | None]]:
+    by_row = {row.row_id: row.request for row in known}
+    wants = [Wanted(row.row_id, row.started_at, None, None, 0) for row in known]
+    entries = adjustments.find(session, wants)
+    sources = _sources(session, entries)
+    return [
+        (entry, said, settlement(said, entry, sources[_version(entry)], book, exact=exact))
+        for entry in entries
+        if (said := by_row[entry.id])
+    ]
 
 
 def _version(entry: Entry) -> int:
