@@ -18,7 +18,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from spend import adjustments
-from spend.adjustments import Entry, Wanted, correct
+from spend.adjustments import correct
+from spend.entries import Entry, Wanted
 from spend.pricing import PriceBook, overrides
 from spend.pricing.money import dollars
 from spend.pricing.origin import UNPRICED, Origin

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from spend.adjustments import Entry
+from spend.entries import Entry
 from spend.pricing import PriceBook
 from spend.pricing.booking import Booked, Costs, decide
 from spend.pricing.origin import FAILED, Origin

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from spend.adjustments import Correction, Entry, correct
+from spend.adjustments import Correction, correct
+from spend.entries import Entry
 from spend.pricing import PriceBook
 from spend.pricing.booking import Booked
 from spend.pricing.money import dollars

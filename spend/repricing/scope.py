@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from spend.adjustments import Entry, entry_of
+from spend.entries import Entry, entry_of
 from spend.sql import query
 
 _DAY = timedelta(days=1)

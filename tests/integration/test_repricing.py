@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from spend import adjustments, sealing
-from spend.adjustments import Wanted
+from spend.entries import Wanted
 from spend.errors import BadInputError, BusyError
 from spend.pricing import Origin
 from spend.pricing.booking import GATEWAY

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from spend.adjustments import Change, Entry, Wanted, correct, spans
+from spend.adjustments import correct
+from spend.entries import Change, Entry, Wanted, spans
 from spend.pricing import Usage
 
 AT = datetime(2026, 11, 20, 10, tzinfo=UTC)

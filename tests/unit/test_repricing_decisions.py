@@ -4,7 +4,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from spend.adjustments import Change, Entry
+from spend.entries import Change, Entry
 from spend.pricing import GIVEN, UNPRICED, Origin, Override, PriceBook, Rates, Tier, Usage
 from spend.pricing.booking import GATEWAY, PROVIDER, Costs
 from spend.pricing.origin import FAILED
