@@ -7,7 +7,9 @@ from models.base import Base
 class PriceVersion(Base):
     """Where a cost came from; a ledger row keeps the id.
 
-    source is one of: given (by whoever sent the row), genai-prices, override, local, unpriced.
+    source is one of: given (by whoever sent the row), gateway, provider, override, list, local,
+    genai-prices, unpriced; and reprice, reprice-undo for adjustments of a repricing, with its id
+    as the version.
     """
 
     __tablename__ = "price_versions"
