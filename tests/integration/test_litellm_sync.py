@@ -185,3 +185,16 @@ def test_a_pooler_that_takes_no_startup_options_cannot_write_either(
     with pytest.raises(LitellmError, match="read-only"):
         _run(source, 'DELETE FROM "LiteLLM_SpendLogs"')
     source.close()
+
+
+def test_ids_that_only_the_row_knows_are_added_to_a_request_of_another_route(
+    litellm: LitellmTables, desk: Desk
+) -> None:
+    event = {"started_at": NOW, "provider": "openai", "model": "gpt-4o", "input_tokens": 1000}
+    event = {**event, "output_tokens": 100, "gateway_cost_usd": "0.0035"}
+    desk.book([{**event, "id": "chatcmpl-known-by-its-response"}], route="test")
+    litellm.log("chatcmpl-known-by-its-response", NOW, litellm_call_id="call-1")
+    assert synced(litellm, desk).known == 1
+    moment = int(NOW.timestamp()) * 1_000_000
+    third = desk.book([{**event, "id": f"call-1@{moment}"}], route="test")
+    assert (third.imported, third.known) == (0, 1)
