@@ -37,9 +37,12 @@ _NOTE = "INSERT OR REPLACE INTO notes (name, value) VALUES (?, ?)"
 
 
 class Batch(NamedTuple):
+    """more: whether there were further events when it was taken."""
+
     route: str
     ids: list[int]
     bodies: list[str]
+    more: bool
 
 
 class Rejected(NamedTuple):
@@ -68,16 +71,19 @@ class Outbox:
                 first = cursor.fetchone()
                 if first is None:
                     return None
-                batch = Batch(first[1], [first[0]], [first[2]])
-                size = len(first[2])
+                (id_, chosen, body), more = first, False
+                ids, bodies, size = [id_], [body], len(body)
                 for id_, route, body in cursor:
                     size += len(body)
-                    if len(batch.ids) == BATCH_EVENTS or size > BATCH_CHARACTERS:
+                    if len(ids) == BATCH_EVENTS or size > BATCH_CHARACTERS:
+                        more = True
                         break
-                    if route == batch.route:
-                        batch.ids.append(id_)
-                        batch.bodies.append(body)
-                return batch
+                    if route == chosen:
+                        ids.append(id_)
+                        bodies.append(body)
+                    else:
+                        more = True
+                return Batch(chosen, ids, bodies, more)
             finally:
                 cursor.close()
 

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from enum import Enum
 from queue import Empty, SimpleQueue
 from random import uniform
 
@@ -20,6 +21,14 @@ _TIMEOUT = 30.0  # seconds of one batch
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
 _RECOUNT = 5.0  # seconds between two counts of what waits
 _LONG_LOG = 4 << 20  # bytes
+
+
+class _Outcome(Enum):
+    """What became of a batch: all of it is there; go on with what is left; nothing goes now."""
+
+    ALL = 1
+    SOME = 2
+    STOP = 3
 
 
 class Shipper:
@@ -153,29 +162,31 @@ class Shipper:
         self._outbox.settle()
         while self._seconds_left() > 0:
             batch = self._outbox.batch()
-            if batch is None or not self._ship(sender, batch):
+            if batch is None:
                 return
+            outcome = self._ship(sender, batch)
             self._outbox.settle()
+            if outcome is _Outcome.STOP or (outcome is _Outcome.ALL and not batch.more):
+                return  # what has come meanwhile gets a second to become a batch as well
             if database.log_size(self._spool.folder) > _LONG_LOG:
                 self._outbox.tidy()
 
-    def _ship(self, sender: Sender, batch: Batch) -> bool:
-        """Whether there is a point in going on."""
+    def _ship(self, sender: Sender, batch: Batch) -> "_Outcome":
         timeout = min(_TIMEOUT, self._seconds_left())
         if timeout <= 0:
-            return False
+            return _Outcome.STOP
         state = self._state(len(batch.ids))
         answer = sender.send(batch.route, batch.bodies, state=state, timeout=timeout)
         if isinstance(answer, Taken):
             self._outbox.taken(batch.ids)
             self._well(len(batch.ids))
-            return True
+            return _Outcome.ALL
         if isinstance(answer, Later):
             self._wait(answer)
-            return False
+            return _Outcome.STOP
         return self._part(sender, batch, answer)
 
-    def _part(self, sender: Sender, batch: Batch, answer: Bad) -> bool:
+    def _part(self, sender: Sender, batch: Batch, answer: Bad) -> "_Outcome":
         """Set the bad events aside; search for them by halves where the answer names none."""
         items = answer.items or (((0, answer.reason),) if len(batch.ids) == 1 else ())
         if items:
@@ -184,11 +195,13 @@ class Shipper:
                 "Events were refused and set aside; `spendbeat-gateway rejected list` shows them."
                 f" The first reason: {items[0][1]}"
             )
-            return True
+            return _Outcome.SOME
         middle = len(batch.ids) // 2
-        first = Batch(batch.route, batch.ids[:middle], batch.bodies[:middle])
-        second = Batch(batch.route, batch.ids[middle:], batch.bodies[middle:])
-        return self._ship(sender, first) and self._ship(sender, second)
+        for part in (slice(None, middle), slice(middle, None)):
+            half = Batch(batch.route, batch.ids[part], batch.bodies[part], more=True)
+            if self._ship(sender, half) is _Outcome.STOP:
+                return _Outcome.STOP
+        return _Outcome.SOME
 
     def _well(self, sent: int) -> None:
         self._waiting = max(0, self._waiting - sent)

@@ -10,7 +10,7 @@ import pytest
 from spendbeat_gateway import Recorder, faults
 
 from tests.support.gateway import recorder, response
-from tests.support.receiver import Receiver, Said
+from tests.support.receiver import Asked, Receiver, Said
 from tests.support.waiting import wait_for
 
 
@@ -118,6 +118,26 @@ def test_nothing_is_lost_while_the_receiver_is_down(tmp_path: Path) -> None:
             assert spendbeat.flush()
             assert receiver.ids == ids
             wait_for(lambda: spendbeat.stats().last_error is None, "the error to be over")
+
+
+def test_a_steady_trickle_still_makes_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request takes long enough for another call to come: that one waits for its turn."""
+    monkeypatch.setattr("spendbeat_gateway.shipper.INTERVAL", 1000)
+    calls = iter(range(200))
+
+    class Busy(Receiver):
+        def answer(self, asked: Asked) -> Said:
+            if (n := next(calls, None)) is not None:
+                spendbeat.record(response(n), provider="openai")
+            return super().answer(asked)
+
+    with Busy().up() as receiver, recorder(tmp_path, receiver.url) as spendbeat:
+        spendbeat.record(response(1000), provider="openai")
+        for _ in range(4):
+            assert spendbeat.flush()
+        assert len(receiver.asked) <= 5
 
 
 def test_a_busy_service_is_left_alone_for_as_long_as_it_says(
