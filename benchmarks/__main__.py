@@ -13,7 +13,8 @@ NAMES = (
     "azure",
     "memory",
     "gateway",
-    "http",
+    "litellm_callback",
+    "ingest",
     "prices",
 )
 
@@ -25,7 +26,7 @@ def main(argv: list[str]) -> int:
     for name in NAMES:
         source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
         says = ast.get_docstring(ast.parse(source)) or ""
-        print(f"  {name:12} {says.splitlines()[0]}")
+        print(f"  {name:16} {says.splitlines()[0]}")
     return 0 if argv in ([], ["--help"], ["-h"]) else 2
 
 

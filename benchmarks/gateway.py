@@ -85,7 +85,7 @@ def measure(ways: str, calls: int, rate: float, url: str) -> dict[str, float]:
             sys.exit(f"not all arrived: {recorder.stats()}")
         cpu = time.process_time() - cpu
         recorder.close()
-    cpu -= unrecorded(ways, calls)
+    cpu -= unrecorded(ways, calls, rate)
     cuts = quantiles(waits, n=1000)
     return {
         "cpu_us": cpu / calls * 1e6,
@@ -105,14 +105,16 @@ class Nobody:
         return lambda function: function
 
 
-def unrecorded(ways: str, calls: int) -> float:
+def unrecorded(ways: str, calls: int, rate: float) -> float:
     """CPU seconds of the same calls without recording."""
     record = WAYS[ways](Nobody())
-    cpu = time.process_time()
+    cpu, began = time.process_time(), time.monotonic()
     for n in range(1, calls + 1):
         before = time.perf_counter()
         record(Response(n))
         time.perf_counter() - before
+        if rate and (ahead := began + n / rate - time.monotonic()) > 0:
+            time.sleep(ahead)
     return time.process_time() - cpu
 
 

@@ -2,7 +2,7 @@
 
 Runs in LiteLLM's own environment: the payload is built by LiteLLM, from a mock response.
 
-    .venv-litellm/bin/python -P benchmarks/litellm_payloads.py '[["openai", "gpt-4o"]]'
+    .venv-litellm/bin/python benchmarks/litellm_payloads.py '[["openai", "gpt-4o"]]'
 """
 
 import asyncio

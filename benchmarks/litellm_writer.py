@@ -70,8 +70,7 @@ Row = dict[str, Any]
 
 def templates(root: Path, models: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Row]:
     """A spend log row of each model, as LiteLLM itself builds it."""
-    # -P: beside that script lies our http.py, which is not Python's.
-    command = [root / ".venv-litellm/bin/python", "-P", root / "benchmarks/litellm_payloads.py"]
+    command = [root / ".venv-litellm/bin/python", root / "benchmarks/litellm_payloads.py"]
     done = subprocess.run(
         [*map(str, command), json.dumps(models)], check=True, capture_output=True, text=True
     )

@@ -68,9 +68,8 @@ def by_litellm(environment: Path, wanted: Sequence[Case]) -> list[dict[str, str]
         )
         for case in wanted
     ]
-    # -P: the script's own folder has modules named as some of the standard library.
     script = ROOT / "benchmarks" / "litellm_costs.py"
-    command = [str(environment / "bin" / "python"), "-P", str(script)]
+    command = [str(environment / "bin" / "python"), str(script)]
     done = subprocess.run(
         command, input="\n".join(lines), capture_output=True, text=True, check=False
     )

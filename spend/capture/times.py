@@ -58,7 +58,7 @@ class TimeParser:
         if found.tzinfo is not None:
             return found
         if self._zone is None:
-            raise Rejected("started_at has no UTC offset; name its zone with --timezone")
+            raise Rejected("started_at has no UTC offset (a file may name its zone: --timezone)")
         return found.replace(tzinfo=self._zone)
 
     def _other(self, value: object) -> int:

@@ -13,7 +13,7 @@ CPU time contains what else it does):
 
 CPU is that of all the server's processes: backends, WAL writer, checkpoint, vacuum.
 
-    ./run bench http --rows 1000000
+    ./run bench ingest --rows 1000000
 """
 
 import argparse
