@@ -23,8 +23,13 @@ def test_with_retries_it_outlives_a_short_503_and_not_a_long_one(said: dict[str,
     assert said["503 for long, retries"] == {"taken": [], "asked": 4}
 
 
-def test_no_other_refusal_is_tried_again(said: dict[str, Any]) -> None:
-    for kind in ("422, retries", "429, retries", "timeout"):
+def test_a_timeout_is_tried_again_with_retries_only(said: dict[str, Any]) -> None:
+    assert said["timeout"]["asked"] == 1
+    assert said["timeout, retries"]["asked"] == 4
+
+
+def test_a_4xx_is_never_tried_again(said: dict[str, Any]) -> None:
+    for kind in ("422, retries", "429, retries"):
         assert said[kind] == {"taken": [], "asked": 1}
 
 

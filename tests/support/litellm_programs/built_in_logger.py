@@ -69,6 +69,7 @@ async def main() -> dict[str, Any]:
         "422, retries": await case([422], max_retries=3),
         "429, retries": await case([429], max_retries=3),
         "timeout": await case([], 0.5, timeout=0.1),
+        "timeout, retries": await case([], 0.5, timeout=0.1, max_retries=3),
         "meanwhile": await case([], 0.2, meanwhile=True),
     }
 
