@@ -118,9 +118,8 @@ class Spool:
         """Insert what is held and `event`; None, or the counter of the reason for dropping it."""
         try:
             connection = self._opened()
-            while self._held:
-                self._insert(connection, *self._held[0])
-                self._held.popleft()
+            if self._held:
+                self._put_held(connection)
             if not event:
                 return None
             if self._written >= self._look_after:
@@ -136,6 +135,14 @@ class Spool:
                 return None
             return why
         return None
+
+    def _put_held(self, connection: sqlite3.Connection) -> None:
+        """Without patience: one call has waited in full, and that is enough."""
+        connection.execute("PRAGMA busy_timeout = 5")
+        while self._held:
+            self._insert(connection, *self._held[0])
+            self._held.popleft()
+        connection.execute(f"PRAGMA busy_timeout = {int(_PATIENCE * 1000)}")
 
     def _insert(self, connection: sqlite3.Connection, route: str, body: str) -> None:
         """Ids are nanoseconds: in order, never given twice, and they say how old an event is."""

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -89,17 +90,20 @@ def test_many_threads_of_many_recorders_lose_nothing(tmp_path: Path) -> None:
 def test_a_spool_locked_by_a_process_that_hangs_delays_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spendbeat_gateway.spool._PATIENCE", 0.05)
+    monkeypatch.setattr("spendbeat_gateway.spool._PATIENCE", 0.3)
     spool = Spool(tmp_path, 16 * MEGABYTE)
     assert spool.add("gateway", "first")
     hanging = sqlite3.connect(tmp_path / files.FILE, isolation_level=None)
     hanging.execute("BEGIN IMMEDIATE")
-    assert spool.add("gateway", "second")
+    began = time.monotonic()
+    for n in range(50):
+        assert spool.add("gateway", f"waits {n}")
+    assert time.monotonic() - began < 10, "only one call waits in full"
     hanging.execute("ROLLBACK")
     hanging.close()
     assert spool.add("gateway", "third")
     spool.close()
-    assert kept(tmp_path) == ["first", "second", "third"]
+    assert kept(tmp_path) == ["first", *(f"waits {n}" for n in range(50)), "third"]
 
 
 def test_a_folder_that_cannot_be_used_costs_no_call(tmp_path: Path) -> None:
