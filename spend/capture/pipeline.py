@@ -4,12 +4,10 @@ Two connections: one for the short transactions that record dimensions and parti
 used by a thread of its own, for the batches. psycopg2 waits without the interpreter's lock.
 """
 
-import gc
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import tzinfo
 
@@ -26,6 +24,7 @@ from spend.capture.request import Rejected
 from spend.capture.staging import Stager, attribute
 from spend.capture.store import Store, StoreResult
 from spend.capture.summary import ImportSummary
+from spend.collecting import little_collecting
 from spend.errors import UnavailableError
 from spend.pricing import PriceBook, overrides
 
@@ -57,7 +56,7 @@ def import_source(
     with (
         engine.connect() as connection,
         ThreadPoolExecutor(1, "spendbeat-store") as executor,
-        _little_collecting(),
+        little_collecting(),
     ):
         booking = _Booking(executor, Store(connection), builder, rejects)
         while (batch := builder.batch(batch_rows)) is not None:
@@ -88,20 +87,6 @@ def import_requests(
         rejects=rejects,
         on_progress=on_progress,
     )
-
-
-@contextmanager
-def _little_collecting() -> Iterator[None]:
-    """Look for reference cycles a hundred times less often: rows have none, and are many.
-
-    With the default threshold a third of an import's time went there.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(before[0] * 100, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 class _Mappings:
