@@ -80,7 +80,7 @@ class LitellmTables:
         self.insert("LiteLLM_SpendLogs", row)
 
     def copy(self, row: Mapping[str, Any]) -> None:
-        """A row of the spend logs as the proxy gives it to Prisma; what is no column is left out."""
+        """A row of the spend logs as the proxy gives it to Prisma, without what is no column."""
         with self.engine.begin() as connection:
             columns = connection.execute(
                 text(
