@@ -36,10 +36,10 @@ _MEASURED = (*TOKENS, *COSTS)
 
 def build(
     seen: Seen, fields: Mapping[str, object], defaults: Mapping[str, object]
-) -> dict[str, object] | None:
-    """The event; None where nothing says what the call used, so that it cannot be counted.
+) -> dict[str, object]:
+    """The event: a field that the caller says wins over the response, and that over a default.
 
-    A field that the caller says wins over the response, and that over a default.
+    One without any tokens or cost is booked as a request whose price is not known.
     """
     event: dict[str, object] = {**defaults, "id": seen.id, "started_at": None}
     event["model"] = seen.model
@@ -58,12 +58,14 @@ def build(
     _name(event, seen)
     if event["started_at"] is None:
         event["started_at"] = time.time()
-    if any(event.get(name) is not None for name in _MEASURED):
-        return event
-    if event.get("status") == "failure":
+    if event.get("status") == "failure" and not measured(event):
         event["input_tokens"] = 0  # a call that failed has used nothing that we know of
-        return event
-    return None
+    return event
+
+
+def measured(event: Mapping[str, object]) -> bool:
+    """Whether it says what the call used or cost."""
+    return any(event.get(name) is not None for name in _MEASURED)
 
 
 def _name(event: dict[str, object], seen: Seen) -> None:

@@ -62,7 +62,7 @@ class Callback(CustomLogger):  # type: ignore[misc] # LiteLLM is not there when 
     def log_failure_event(
         self, kwargs: Details, response_obj: object, start_time: object, end_time: object
     ) -> None:
-        self._keep(kwargs, response_obj, start_time)
+        self._keep(kwargs, response_obj, start_time, failed=True)
 
     async def async_log_success_event(
         self, kwargs: Details, response_obj: object, start_time: object, end_time: object
@@ -72,7 +72,7 @@ class Callback(CustomLogger):  # type: ignore[misc] # LiteLLM is not there when 
     async def async_log_failure_event(
         self, kwargs: Details, response_obj: object, start_time: object, end_time: object
     ) -> None:
-        self._keep(kwargs, response_obj, start_time)
+        self._keep(kwargs, response_obj, start_time, failed=True)
 
     @guarded(None)
     def log_pre_api_call(self, model: object, messages: object, kwargs: Details) -> None:
@@ -87,12 +87,14 @@ class Callback(CustomLogger):  # type: ignore[misc] # LiteLLM is not there when 
         return Calls(self._begun, self._ended, len(self._open), self._unfinished)
 
     @guarded(None)
-    def _keep(self, kwargs: Details, response: object, started: object) -> None:
+    def _keep(
+        self, kwargs: Details, response: object, started: object, *, failed: bool = False
+    ) -> None:
         if self._open.pop(kwargs.get("litellm_call_id", ""), None) is not None:
             self._ended += 1
         payload = kwargs.get("standard_logging_object")
         if not isinstance(payload, Mapping):
-            payload = litellm_payload.bare(kwargs, response, started)
+            payload = litellm_payload.bare(kwargs, response, started, failed=failed)
         body = event.text(litellm_payload.trimmed(payload, kwargs))
         recorder = self._recorder or default_recorder()
         recorder.put("litellm", litellm_payload.without_keys(body))

@@ -75,13 +75,15 @@ def _metadata(metadata: Mapping[str, Any], params: Mapping[str, Any]) -> dict[st
     return made
 
 
-def bare(kwargs: Mapping[str, Any], response: object, started: object) -> dict[str, Any]:
+def bare(
+    kwargs: Mapping[str, Any], response: object, started: object, *, failed: bool
+) -> dict[str, Any]:
     """A payload in the same shape for a call for which LiteLLM could not make one."""
     usage = getattr(response, "usage", None)
     dump = getattr(usage, "model_dump", None)
     return {
         "id": getattr(response, "id", None),
-        "status": "failure" if kwargs.get("exception") else "success",
+        "status": "failure" if failed else "success",
         "call_type": kwargs.get("call_type"),
         "custom_llm_provider": kwargs.get("custom_llm_provider"),
         "model": kwargs.get("model"),

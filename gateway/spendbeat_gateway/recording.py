@@ -103,13 +103,12 @@ class Recorder:
     def keep(self, seen: Seen, fields: Mapping[str, object]) -> str | None:
         """Record what was seen of a call; its id, or None."""
         made = event.build(seen, fields, self.settings.defaults)
-        if made is None:
+        if not event.measured(made):
             self._spool.count("unmeasured")
             faults.say_once(
-                "An LLM call said nothing about its usage and was not recorded. For streams of"
-                " OpenAI's chat completions ask for it: stream_options={'include_usage': True}"
+                "An LLM call said nothing about its usage and is recorded as unpriced. For streams"
+                " of OpenAI's chat completions ask for it: stream_options={'include_usage': True}"
             )
-            return None
         return str(made["id"]) if self.put("gateway", made) else None
 
     def later(self, seen: Seen, fields: Mapping[str, object]) -> None:

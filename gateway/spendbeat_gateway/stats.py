@@ -16,7 +16,7 @@ class Stats:
     """Figures of a spool since it was made, for all processes that share it; faults of this one.
 
     oldest_seconds: the age of the oldest event that waits, None where none does. dropped: events
-    that are lost, by reason. unmeasured: calls that said nothing about their usage.
+    that are lost, by reason. unmeasured: calls recorded without tokens or a cost.
     last_success: seconds since 1970. elected: whether this process ships.
     """
 
