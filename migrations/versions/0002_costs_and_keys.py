@@ -5,6 +5,8 @@ The new columns of the ledger are NULL for most rows, so they take no room and n
 
 from alembic import op
 
+from migrations import comments
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -73,10 +75,8 @@ COMMENTS = {
 def upgrade() -> None:
     op.execute(TABLES)
     op.execute(GRANTS)
-    for table, columns in COMMENTS.items():
-        for column, text in columns.items():
-            quoted = text.replace("'", "''")
-            op.execute(f"COMMENT ON COLUMN {table}.{column} IS '{quoted}'")
+    for statement in comments.statements(COMMENTS):
+        op.execute(statement)
 
 
 def downgrade() -> None:

@@ -7,6 +7,8 @@ ones, and where several costs of one request disagree.
 
 from alembic import op
 
+from migrations import comments
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -213,10 +215,8 @@ def upgrade() -> None:
     op.execute(PRICE_GRANTS)
     op.execute(CORRECTIONS)
     op.execute(CORRECTION_GRANTS)
-    for table, columns in COMMENTS.items():
-        for column, text in columns.items():
-            quoted = text.replace("'", "''")
-            op.execute(f"COMMENT ON COLUMN {table}.{column} IS '{quoted}'")
+    for statement in comments.statements(COMMENTS):
+        op.execute(statement)
 
 
 def downgrade() -> None:

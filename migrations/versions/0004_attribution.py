@@ -5,6 +5,8 @@ Values that are known already stay known, also where they are more than a limit 
 
 from alembic import op
 
+from migrations import comments
+
 revision = "0004"
 down_revision = "0003"
 branch_labels = None
@@ -108,9 +110,8 @@ COMMENTS = {
 def upgrade() -> None:
     for statements in (TABLES, KNOWN, GRANTS):
         op.execute(statements)
-    for table, columns in COMMENTS.items():
-        for column, text in columns.items():
-            op.execute(f"COMMENT ON COLUMN {table}.{column} IS '{text}'")
+    for statement in comments.statements(COMMENTS):
+        op.execute(statement)
 
 
 def downgrade() -> None:

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations import comments
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -80,9 +82,8 @@ COMMENTS = {
 def upgrade() -> None:
     op.execute(TABLES)
     op.execute(GRANTS)
-    for table, columns in COMMENTS.items():
-        for column, text in columns.items():
-            op.execute(f"COMMENT ON COLUMN {table}.{column} IS '{text}'")
+    for statement in comments.statements(COMMENTS):
+        op.execute(statement)
 
 
 def downgrade() -> None:

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations import comments
+
 revision = "0006"
 down_revision = "0005"
 branch_labels = None
@@ -97,10 +99,8 @@ COMMENTS = {
 def upgrade() -> None:
     op.execute(TABLES)
     op.execute(GRANTS)
-    for table, columns in COMMENTS.items():
-        for column, text in columns.items():
-            quoted = text.replace("'", "''")
-            op.execute(f"COMMENT ON COLUMN {table}.{column} IS '{quoted}'")
+    for statement in comments.statements(COMMENTS):
+        op.execute(statement)
 
 
 def downgrade() -> None:

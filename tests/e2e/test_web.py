@@ -27,13 +27,6 @@ WAITING = (
 
 
 @pytest.fixture
-def books(database: str) -> Iterator[Books]:
-    books = Books(database)
-    yield books
-    books.close()
-
-
-@pytest.fixture
 def start(database: str, tmp_path: Path) -> Iterator[Callable[..., Program]]:
     programs: list[Program] = []
 

@@ -1,4 +1,4 @@
-"""Databases of LiteLLM's, for the tests that read them."""
+"""What several integration tests ask for."""
 
 import uuid
 from collections.abc import Iterator
@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from spend.capture.desk import Desk
+from tests.support.books import Books
 from tests.support.litellm_tables import OLD, LitellmTables, schema
+from tests.support.service import Service, serving
 from worker.database import engine
 
 
@@ -41,6 +43,20 @@ def litellm(
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
+
+
+@pytest.fixture
+def books(database: str) -> Iterator[Books]:
+    books = Books(database)
+    yield books
+    books.close()
+
+
+@pytest.fixture
+def service(database: str) -> Iterator[Service]:
+    """The HTTP service, with a token that may send."""
+    with serving() as service:
+        yield service
 
 
 @pytest.fixture

@@ -42,13 +42,6 @@ def scrape(database: str) -> Iterator[Callable[[], Scrape]]:
         yield scrape
 
 
-@pytest.fixture
-def books(database: str) -> Iterator[Books]:
-    books = Books(database)
-    yield books
-    books.close()
-
-
 def take_tick() -> None:
     with transaction() as session:
         ticks.take(session)

@@ -36,19 +36,6 @@ COUNT = "SELECT count(*) FROM cost_logs"
 NOBODYS = {"http.request.method": "GET"}
 
 
-@pytest.fixture
-def books(database: str) -> Iterator[Books]:
-    books = Books(database)
-    yield books
-    books.close()
-
-
-@pytest.fixture
-def service(database: str) -> Iterator[Service]:
-    with serving() as service:
-        yield service
-
-
 def rows(books: Books, sql: str) -> list[tuple[Any, ...]]:
     with books.engine.connect() as connection:
         return [tuple(row) for row in connection.execute(text(sql))]

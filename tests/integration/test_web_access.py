@@ -24,19 +24,6 @@ WAITING = (
 )
 
 
-@pytest.fixture
-def books(database: str) -> Iterator[Books]:
-    books = Books(database)
-    yield books
-    books.close()
-
-
-@pytest.fixture
-def service(database: str) -> Iterator[Service]:
-    with serving() as service:
-        yield service
-
-
 @contextmanager
 def away(url: str) -> Iterator[None]:
     """The database refuses every connection, and has ended those that there were."""

@@ -3,30 +3,14 @@
 import gzip
 import json
 import threading
-from collections.abc import Iterator
 from decimal import Decimal
 from http.client import HTTPConnection
-
-import pytest
 
 from spend.capture.fields import FIELDS
 from tests.support.books import Books
 from tests.support.service import Service, event, serving
 
 COUNT = "SELECT count(*) FROM cost_logs"
-
-
-@pytest.fixture
-def books(database: str) -> Iterator[Books]:
-    books = Books(database)
-    yield books
-    books.close()
-
-
-@pytest.fixture
-def service(database: str) -> Iterator[Service]:
-    with serving() as service:
-        yield service
 
 
 def test_events_are_booked_once_however_often_they_are_sent(service: Service, books: Books) -> None:

@@ -19,13 +19,6 @@ def scrape(database: str) -> Iterator[Callable[[], Scrape]]:
         yield scrape
 
 
-@pytest.fixture
-def books(database: str) -> Iterator[Books]:
-    books = Books(database)
-    yield books
-    books.close()
-
-
 def record(*spools: Spool) -> None:
     with transaction() as session:
         gateway_spools.record(session, spools)
