@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,33 @@ def test_the_callback_ships_no_prompt_no_answer_and_little_else(name: str) -> No
     shipped = litellm_payload.trimmed(PAYLOADS[name], {})
     assert not {"messages", "response", "error_information"} & shipped.keys()
     assert len(json.dumps(shipped)) < 1500
+
+
+class Answer:
+    """As LiteLLM's ModelResponse, as far as it is read."""
+
+    id = "chatcmpl-0123456789abcdef"
+
+    class usage:  # noqa: N801 - an attribute of that name
+        @staticmethod
+        def model_dump() -> dict[str, Any]:
+            return {"prompt_tokens": 7, "completion_tokens": 3}
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_call_for_which_litellm_could_make_no_payload_is_still_one(*, failed: bool) -> None:
+    kwargs = {
+        "litellm_call_id": "call-1",
+        "model": "gpt-4o",
+        "custom_llm_provider": "openai",
+        "litellm_params": {"metadata": {"user_api_key_team_id": "t-1", "user_api_key": "hash"}},
+    }
+    begun = datetime(2026, 11, 22, tzinfo=UTC)
+    bare = litellm_payload.bare(kwargs, None if failed else Answer(), begun, failed=failed)
+    found = Normaliser().mapping(litellm.request(litellm_payload.trimmed(bare, kwargs)))
+    assert (found.provider, found.model, found.mix.team) == ("openai", "gpt-4o", "t-1")
+    assert (found.started_at, found.status) == (begun, "failure" if failed else "success")
+    assert found.usage.input_tokens == (0 if failed else 7)
 
 
 class TestTokens:
