@@ -8,6 +8,7 @@ from models.attribution_values import AttributionValue
 from models.attributions import ATTRIBUTION_FIELDS, Attribution
 from models.audits import Audit
 from models.base import Base
+from models.channels import CHANNEL_KINDS, Channel
 from models.cost_logs import STATUSES, CostLog
 from models.cursors import Cursor
 from models.daily_cost_summaries import DailyCostSummary
@@ -37,6 +38,7 @@ from models.ticks import Tick
 
 __all__ = [
     "ATTRIBUTION_FIELDS",
+    "CHANNEL_KINDS",
     "MATCH_FIELDS",
     "MEASURES",
     "SCOPES",
@@ -50,6 +52,7 @@ __all__ = [
     "AttributionValue",
     "Audit",
     "Base",
+    "Channel",
     "CostLog",
     "Cursor",
     "DailyCostSummary",
