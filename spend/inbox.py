@@ -1,6 +1,5 @@
 """Table `event_inbox`: events that gateways put into Postgres, on their way to the ledger."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,11 +7,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from spend.capture.request import Rejected
 from spend.sql import query
 
 if TYPE_CHECKING:  # every tick asks for what is waiting; only a drain needs the capture's libraries
-    from spend.capture.desk import Desk, Raw
+    from spend.capture.desk import Desk
 
 BATCH = 5_000
 MOST_KEPT = 10_000
@@ -44,7 +42,9 @@ def drain(session: Session, desk: "Desk", limit: int = BATCH) -> DrainResult:
     events = session.execute(query("inbox", "take"), {"limit": limit}).all()
     if not events:
         return DrainResult(0, 0, 0, 0, 0, more=False)
-    booked = desk.book([_read(e.route, e.body) for e in events], route="inbox", strict=False)
+    from spend.capture.inbox_events import read  # noqa: PLC0415 - see above
+
+    booked = desk.book([read(e.route, e.body) for e in events], route="inbox", strict=False)
     refused = {problem.index: problem.reason for problem in booked.rejected}
     session.execute(
         query("inbox", "settle"),
@@ -79,20 +79,3 @@ def retry(session: Session) -> int:
     """Let the events that could not be booked be tried again; how many there are."""
     statement = text("UPDATE event_inbox SET error = NULL WHERE error IS NOT NULL")
     return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]  # an UPDATE has one
-
-
-def _read(route: str, body: str) -> "Raw":
-    try:
-        event = json.loads(body)
-    except ValueError as error:
-        return Rejected(f"not JSON: {error}")
-    if not isinstance(event, dict):
-        return Rejected("not a JSON object")
-    if route == "gateway":
-        return event
-    from spend.capture import litellm  # noqa: PLC0415 - see above
-
-    try:
-        return litellm.request(event)
-    except Rejected as verdict:
-        return verdict

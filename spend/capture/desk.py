@@ -73,7 +73,7 @@ class Desk:
         self._lock = Lock()
         self._dimensions = Dimensions(engine)
         self._book = PriceBook()
-        self._prices: object = None
+        self._prices: tuple[int, int] | None = None
         self._rules = ""
         self._attribute: Attribute | None = None
         self._loaded = float("-inf")
@@ -134,7 +134,7 @@ class Desk:
         if time.monotonic() - self._loaded < _RELOAD_SECONDS:
             return
         with Session(self._engine) as session:
-            prices = session.execute(query("capture", "prices_stamp")).one()
+            prices = overrides.revision(session)
             if prices != self._prices:
                 self._book = PriceBook(overrides.load(session))
                 self._prices = prices

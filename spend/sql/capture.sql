@@ -92,10 +92,6 @@ HAVING count(DISTINCT k.row_id) > 1 OR bool_or(k.digest <> s.digest
     AND s.started_at + INTERVAL '2 seconds')
 ORDER BY s.line;
 
--- name: prices_stamp
--- Changes whenever a price of one's own is added, or something is learned of its end.
-SELECT (SELECT max(id) FROM price_overrides) AS newest, (SELECT max(id) FROM price_ends) AS ends;
-
 -- name: report_conflicts
 -- Notes requests whose id was known for something else, each of them once.
 INSERT INTO request_conflicts (route, request_id, reason, said)
