@@ -12,6 +12,8 @@ from models.channels import CHANNEL_KINDS, Channel
 from models.cost_logs import STATUSES, CostLog
 from models.cursors import Cursor
 from models.daily_cost_summaries import DailyCostSummary
+from models.deliveries import Delivery
+from models.delivery_counts import DeliveryCount
 from models.event_inbox import InboxEvent
 from models.gateway_spools import GatewaySpool
 from models.ingest_counts import IngestCount
@@ -19,6 +21,8 @@ from models.litellm_days import LitellmDay
 from models.litellm_seen import LitellmSeen
 from models.litellm_sources import LitellmSource
 from models.measures import MEASURES, TOKEN_CLASSES
+from models.outbox import MESSAGE_STATES, OutboxMessage
+from models.outbox_lanes import OutboxLane
 from models.price_disagreements import PriceDisagreement
 from models.price_ends import PriceEnd
 from models.price_overrides import PriceOverride
@@ -41,6 +45,7 @@ __all__ = [
     "CHANNEL_KINDS",
     "MATCH_FIELDS",
     "MEASURES",
+    "MESSAGE_STATES",
     "SCOPES",
     "STATUSES",
     "TOKEN_CLASSES",
@@ -56,12 +61,16 @@ __all__ = [
     "CostLog",
     "Cursor",
     "DailyCostSummary",
+    "Delivery",
+    "DeliveryCount",
     "GatewaySpool",
     "InboxEvent",
     "IngestCount",
     "LitellmDay",
     "LitellmSeen",
     "LitellmSource",
+    "OutboxLane",
+    "OutboxMessage",
     "PriceDisagreement",
     "PriceEnd",
     "PriceOverride",

@@ -11,6 +11,8 @@ from worker.database import transaction
 # Locks, switches and copies have no plan; they are run by the tests of what they are part of.
 UTILITY = ("LOCK ", "ALTER ", "TRUNCATE ", "COPY ", "CREATE ")
 VALUES: dict[str, object] = {
+    "at": "2026-11-01Z",
+    "body": "{}",
     "snapshot": "1:1:",
     "ended": [],
     "fields": [],
