@@ -1,6 +1,7 @@
 """The long storm: writers out of order, workers killed, every message twice, for minutes.
 
     ./run storm --minutes 10
+    ./run storm gateway --help      (another one: callers killed, the database away)
 
 Prints what was committed and what each way of counting made of it; exit code 1 if our totals are
 not exactly what was committed, or if the naive ways were not caught (then nothing was proved).
@@ -36,6 +37,11 @@ def report(outcome: Outcome) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["gateway"]:
+        from tests.storm_gateway import main as gateway
+
+        return gateway(words[1:])
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -43,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--writers", type=int, default=8)
     parser.add_argument("--rollers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args(argv)
+    options = parser.parse_args(words)
     with server() as server_url, database(server_url):
         outcome = storm(
             options.minutes * 60,

@@ -2,16 +2,15 @@
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import text
 
 from spend import tokens
 from tests.support.books import Books
+from tests.support.databases import away
 from tests.support.service import Service, event, serving, token
 from tests.support.waiting import wait_for
 from web.tokens import REMEMBERED_SECONDS
@@ -22,22 +21,6 @@ WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
     " AND wait_event_type = 'Lock'"
 )
-
-
-@contextmanager
-def away(url: str) -> Iterator[None]:
-    """The database refuses every connection, and has ended those that there were."""
-    name = make_url(url).database
-    admin = create_engine(make_url(url).set(database="postgres"), isolation_level="AUTOCOMMIT")
-    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
-    with admin.connect() as connection:
-        connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
-        connection.execute(text(end), {"name": name})
-        try:
-            yield
-        finally:
-            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
-    admin.dispose()
 
 
 def test_without_a_good_token_it_is_401_and_says_how_to_ask(service: Service) -> None:

@@ -3,15 +3,17 @@
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from spendbeat_gateway import Recorder
 
+from tests.support.databases import away
 from tests.support.programs import Program
 from tests.support.receiver import Receiver
+from tests.support.service import Service, serving, token
 from tests.support.waiting import wait_for
 
 CALLER = "tests.support.gateway_caller"
@@ -37,10 +39,11 @@ def ids(notes: Path) -> set[str]:
 
 @contextmanager
 def caller(
-    folder: Path, url: str, notes: Path, *options: str, name: str = "caller"
+    folder: Path, url: str, notes: Path, *options: str, name: str = "caller", token: str = ""
 ) -> Iterator[Program]:
     command = (sys.executable, "-m", CALLER, str(folder), url, str(notes), *options)
-    program = Program(name, command, notes.with_suffix(".log"), {})
+    environment = {"SPENDBEAT_GATEWAY_TOKEN": token}
+    program = Program(name, command, notes.with_suffix(".log"), environment)
     try:
         yield program.start()
     finally:
@@ -84,3 +87,36 @@ def storm(folder: Path, kills: int, *, seed: int = 1, callers: int = 2) -> Outco
         frozenset(noted - receiver.ids),
         len(receiver.ids - noted),
     )
+
+
+def service_storm(
+    folder: Path, url: str, kills: int, seconds_away: float, *, seed: int = 1
+) -> tuple[set[str], int]:
+    """The same against the real service, whose database (`url`) is away for a while meanwhile.
+
+    Returns the ids that record() returned, and how many processes were killed while it was away.
+    """
+    moments, spool, secret = random.Random(seed), folder / "spool", token()
+    killed_meanwhile = 0
+
+    def kill_some(service: Service, numbers: Iterable[int]) -> None:
+        for n in numbers:
+            with caller(spool, service.url, folder / f"notes-{n}", *_LOAD, token=secret) as program:
+                wait_for(lambda n=n: ids(folder / f"notes-{n}"), f"a first call of {program.name}")
+                time.sleep(moments.uniform(0, 1.5))
+                program.kill()
+
+    with serving(secret) as service:
+        kill_some(service, range(kills // 2))
+        with away(url):
+            end = time.monotonic() + seconds_away
+            while time.monotonic() < end:
+                kill_some(service, [kills // 2 + killed_meanwhile])
+                killed_meanwhile += 1
+        kill_some(
+            service, range(kills // 2 + killed_meanwhile, max(kills, kills // 2 + killed_meanwhile))
+        )
+        recorder = Recorder(url=service.url, token=secret, spool=spool)
+        assert recorder.flush(120), f"the spool was not emptied: {recorder.stats()}"
+        recorder.close()
+    return set().union(*map(ids, folder.glob("notes-*[0-9]"))), killed_meanwhile
