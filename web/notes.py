@@ -31,6 +31,7 @@ class Notes:
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._used: set[int] = set()
         self._spools: dict[str, Spool] = {}
+        self._failing = False
 
     def request(self, route: str, result: str) -> None:
         """A request that ended; result is one of spend.ingest_counts.REQUESTS."""
@@ -81,10 +82,14 @@ class Notes:
         try:
             await asyncio.shield(asyncio.to_thread(self._write, steps))
         except SQLAlchemyError as error:
-            log.warning("What was counted cannot be written yet: %s", type(error).__name__)
+            if not self._failing:  # once, not every second
+                log.warning("What was counted cannot be written yet: %s", type(error).__name__)
+            self._failing = True
             self._counts.update(counts)
             self._used |= used
             self._spools = spools | self._spools
+        else:
+            self._failing = False
 
     def _write(self, steps: list[Callable[[Session], None]]) -> None:
         with Session(self._engine) as session, session.begin():
