@@ -1,21 +1,27 @@
-"""What a budget's period will have spent when it ends: its usual week, carried on from now."""
+"""What a budget's period will have spent when it ends: its usual week, carried on from now.
 
-from collections.abc import Sequence
-from datetime import date
+Pure; docs/forecast.md explains the method and shows how far off it is.
+"""
+
+from datetime import date, timedelta
 from decimal import Decimal
+from math import hypot, sqrt
 from typing import NamedTuple
 
-HISTORY_DAYS = 112  # more past than this is not looked at: sixteen weeks, three month ends
-MIN_DAYS = 14
-MIN_ACTIVE_DAYS = 3
+from spend.forecasting import past, replay, week
+from spend.forecasting.past import HISTORY_DAYS, Days
 
-Days = Sequence[tuple[date, Decimal]]
+MIN_DAYS = 14  # two of each weekday
+MIN_ACTIVE_DAYS = 3
+LONGEST_REPLAY = 28  # days; what lies further ahead is as uncertain as a random walk makes it
+_UNEVEN = 0.8  # of a day: at noon a fifth of it may have come sooner or later than by the clock
+_PLACES = 6  # of what is guessed; what was spent keeps all of its digits
 
 
 class Forecast(NamedTuple):
     """Spend of the whole period at its end. spent <= low <= expected <= high.
 
-    low, high: four of five periods end between them.
+    low, high: about four of five periods end between them.
     """
 
     expected: Decimal
@@ -45,20 +51,49 @@ def forecast(
         return Forecast(spent, spent, spent)
     if missing(days, today):
         return None
-    past = {day: amount for day, amount in days if day < today}
-    rate = sum(past.values(), Decimal(0)) / (today - min(past)).days
-    left = (ends - max(today, starts)).days - Decimal(str(today_fraction))
-    rest = max(Decimal(0), rate * left)
-    return Forecast(spent + rest, spent, spent + 2 * rest)
+    expected, low, high = _rest(days, min(1.0, max(0.0, today_fraction)), starts, ends, today)
+    return Forecast(spent + _money(expected), spent + _money(low), spent + _money(high))
 
 
 def missing(days: Days, today: date) -> str | None:
     """What has to be there before a forecast is made, as a sentence; None where it is there."""
-    active = [day for day, amount in days if amount > 0 and day < today]
-    if not active:
-        return "no spend before today"
-    if (past := (today - min(active)).days) < MIN_DAYS:
-        return f"{past} of {MIN_DAYS} days since the first spend"
-    if len(active) < MIN_ACTIVE_DAYS:
-        return f"{len(active)} of {MIN_ACTIVE_DAYS} days with spend"
+    ages = [ago for ago, amount in past.by_age(days, today).items() if ago and amount > 0]
+    if not ages:
+        return f"Nothing was spent in the {HISTORY_DAYS} days before today."
+    if max(ages) < MIN_DAYS:
+        return f"The first spend was {max(ages)} days ago; a forecast needs {MIN_DAYS}."
+    if len(ages) < MIN_ACTIVE_DAYS:
+        return f"There are {len(ages)} days with spend; a forecast needs {MIN_ACTIVE_DAYS}."
     return None
+
+
+def _rest(
+    days: Days, gone: float, starts: date, ends: date, today: date
+) -> tuple[float, float, float]:
+    """What is still to be spent: expected, low and high, in dollars."""
+    known = past.read(days, today)
+    weights = week.weights(known)
+    away = max(0, (starts - today).days)
+    until = (ends - today).days
+    horizon = max(1, min(LONGEST_REPLAY, until - away, len(known.clean) // 3))
+    best = replay.best(known, weights, horizon)
+    level = best.level_with(known.today, weights[0], gone)
+    pace = min(known.today / gone, past.PEAK * level * weights[0]) if gone else 0.0
+    rest = shape = 0.0
+    for ahead in range(away, until):
+        usual = weights[ahead % week.DAYS] * level * best.growth(ahead)
+        again = known.monthly.get(past.of_month(today + timedelta(ahead)), 0.0)
+        if not ahead:
+            shape = _UNEVEN * usual * gone * (1 - gone)
+            usual = (1 - gone) * (usual + gone**2 * (pace - usual))
+            again = (1 - gone) * max(0.0, again - known.today)
+        rest += usual + again
+    left = until - (away or gone)
+    stretch = sqrt((until - gone) / horizon) if left > horizon else sqrt(horizon / max(left, 0.1))
+    below = hypot(rest * best.low * stretch, shape)
+    above = hypot(rest * best.high * stretch, shape)
+    return rest * known.unit, max(0.0, rest - below) * known.unit, (rest + above) * known.unit
+
+
+def _money(amount: float) -> Decimal:
+    return round(Decimal(amount), _PLACES)
