@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -85,6 +85,20 @@ class Settings(BaseSettings):
     litellm_daily: Literal["auto", "off"] = Field(
         "auto", description="auto: its daily tables are read where its spend logs are off"
     )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="keys that encrypt stored secrets, separated by commas; the first encrypts",
+    )
+    secret_key_file: Path | None = Field(
+        None, description="file with such keys instead; by default secret.key in SPENDBEAT_HOME"
+    )
+    webhook_allowed: str = Field(
+        "", description="networks and hosts inside that messages may go to, separated by commas"
+    )
+    mail_from: str = Field("spendbeat@localhost", description="mailbox that mail is from")
+    smtp_url: str | None = Field(
+        None, repr=False, description="mail server, as smtp://user:password@host:587"
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("database_url")
@@ -120,10 +134,51 @@ class Settings(BaseSettings):
             raise ValueError("must start with redis://, rediss:// or redis+socket://")
         return value
 
-    @field_validator("home")
+    @field_validator("secret_key", "secret_key_file", mode="before")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _unset(cls, value: str | None) -> str | None:
+        return value or None
+
+    @field_validator("secret_key")
+    @classmethod
+    def _keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            from spend import secrets  # noqa: PLC0415 - slow to import
+
+            try:
+                secrets.parse(value.get_secret_value(), "it")
+            except secrets.SecretKeyError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("webhook_allowed")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        from spend.delivery import destination  # noqa: PLC0415 - only where it is set
+
+        try:
+            destination.networks(value)
+        except destination.AddressError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if not value:
+            return None
+        from spend.delivery import destination, email  # noqa: PLC0415 - only where it is set
+
+        try:
+            email.server(value, info.data.get("mail_from", ""))
+        except destination.AddressError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("home", "secret_key_file")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
 
     @field_validator("log_level")
     @classmethod

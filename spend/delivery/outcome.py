@@ -13,7 +13,7 @@ Reason = Literal[
     "unresolved",  # the name has no address
     "forbidden",  # it leads into the own network or to an odd port, and nobody allowed that
     "tls",  # TLS failed, most often the certificate
-    "not_http",  # the answer makes no sense
+    "not_http",  # the answer is not one of HTTP, or of SMTP
     "redirect",  # 3xx; none is followed
     "busy",  # 429, 502, 503, 504, or a mail server's 4xx: later
     "refused",  # another 4xx, or a mail server's 5xx

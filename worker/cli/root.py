@@ -10,6 +10,7 @@ from spend.errors import SpendbeatError
 # keeps every other command quick.
 _COMMANDS = {
     "attribution": "worker.cli.attribution",
+    "channels": "worker.cli.channels",
     "check-config": "worker.cli.config",
     "conflicts": "worker.cli.inbox",
     "demo": "worker.cli.demo",
@@ -23,6 +24,7 @@ _COMMANDS = {
     "prices": "worker.cli.prices",
     "reprice": "worker.cli.reprice",
     "rollups": "worker.cli.rollups",
+    "secrets": "worker.cli.secrets",
     "servers": "worker.cli.up",
     "spend": "worker.cli.spend",
     "tokens": "worker.cli.tokens",
