@@ -44,12 +44,15 @@ task_create_missing_queues = True
 task_default_queue = "maintenance"
 task_queues = [
     _Queue(_name, _Exchange(_name), routing_key=_name)
-    for _name in ("capture", "ticks", "rollups", "maintenance")
+    for _name in ("capture", "ticks", "rollups", "delivery", "maintenance")
 ]
 task_routes = {
     "tasks.capture.*": {"queue": "capture"},
     "tasks.ticks.take": {"queue": "ticks"},
     "tasks.rollups.*": {"queue": "rollups"},
+    "tasks.delivery.deliver": {"queue": "delivery"},
+    "tasks.delivery.ring": {"queue": "ticks"},
+    "tasks.delivery.tidy": {"queue": "maintenance"},
     "tasks.maintenance.*": {"queue": "maintenance"},
     "tasks.litellm.*": {"queue": "maintenance"},
     "tasks.pricing.*": {"queue": "maintenance"},
@@ -73,6 +76,16 @@ beat_schedule = {
         "task": "tasks.ticks.take",
         "schedule": _chosen.tick_seconds,
         "options": {"expires": _expires},
+    },
+    "ring": {
+        "task": "tasks.delivery.ring",
+        "schedule": _chosen.tick_seconds,
+        "options": {"expires": _expires},
+    },
+    "tidy-deliveries": {
+        "task": "tasks.delivery.tidy",
+        "schedule": 300.0,
+        "options": {"expires": 300.0},
     },
     "prune": {
         "task": "tasks.maintenance.prune",

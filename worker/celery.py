@@ -26,6 +26,7 @@ app = _App(
     config_source="celeryconfig",
     include=[
         "tasks.capture",
+        "tasks.delivery",
         "tasks.litellm",
         "tasks.ticks",
         "tasks.rollups",

@@ -53,6 +53,7 @@ class PostgresCollector:
                 found += _ingest(connection)
                 found += _spools(connection)
                 found += _litellm(connection)
+                found += _outbox(connection)
                 found.append(_one(metrics.MONTHS_AHEAD, _months_ahead(connection)))
                 found.append(_capped(connection))
         except SQLAlchemyError as error:
@@ -184,6 +185,21 @@ def _litellm(connection: Connection) -> list[Metric]:
     found = [_many(figure, rows, ("source",), column) for figure, column in columns.items()]
     read = [row for row in rows if row.lag_seconds is not None]
     return [*found, _many(metrics.LITELLM_LAG, read, ("source",), "lag_seconds")]
+
+
+def _outbox(connection: Connection) -> list[Metric]:
+    most = {"most": metrics.MOST_CHANNELS}
+    rows = connection.execute(query("metrics", "outbox"), most).all()
+    columns = {
+        metrics.OUTBOX_WAITING: "waiting",
+        metrics.OUTBOX_AGE: "age",
+        metrics.OUTBOX_DEAD: "dead",
+    }
+    found = [_many(figure, rows, ("channel",), column) for figure, column in columns.items()]
+    tried = connection.execute(query("metrics", "deliveries"), most).all()
+    counts = {metrics.DELIVERIES: "attempts", metrics.DELIVERY_SECONDS: "seconds"}
+    labels = ("channel", "result", "reason")
+    return found + [_many(figure, tried, labels, column) for figure, column in counts.items()]
 
 
 def _months_ahead(connection: Connection) -> int:

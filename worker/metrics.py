@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 MOST_MODELS = 200
 MOST_PROVIDERS = 100
 MOST_GATEWAYS = 100
+MOST_CHANNELS = 100
 OTHER = "other"
 
 
@@ -150,6 +151,26 @@ LITELLM_SETTLED = Figure(
 )
 LITELLM_REJECTED = Figure(
     "spendbeat_litellm_rejected", "Rows there that cannot be booked.", _SOURCE, True
+)
+
+_CHANNEL = ("channel",)
+OUTBOX_WAITING = Figure(
+    "spendbeat_outbox_waiting", "Messages that a channel has yet to take.", _CHANNEL
+)
+OUTBOX_AGE = Figure(
+    "spendbeat_outbox_age_seconds",
+    "Age of the oldest message that a channel has yet to take, 0 if there is none.",
+    _CHANNEL,
+)
+OUTBOX_DEAD = Figure(
+    "spendbeat_outbox_dead", "Messages that were given up and not sent again.", _CHANNEL
+)
+_ATTEMPT = ("channel", "result", "reason")
+DELIVERIES = Figure(
+    "spendbeat_deliveries", "Attempts to deliver a message by how they ended.", _ATTEMPT, True
+)
+DELIVERY_SECONDS = Figure(
+    "spendbeat_delivery_seconds", "Time that those attempts took.", _ATTEMPT, True
 )
 
 QUEUE_LENGTH = Figure("celery_queue_length", "Messages that wait in a queue.", ("queue_name",))

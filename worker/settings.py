@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     litellm_daily: Literal["auto", "off"] = Field(
         "auto", description="auto: its daily tables are read where its spend logs are off"
     )
+    delivery_days: int = Field(
+        30, ge=1, le=3650, description="days that delivered messages and their log are kept"
+    )
     secret_key: SecretStr | None = Field(
         None,
         description="keys that encrypt stored secrets, separated by commas; the first encrypts",

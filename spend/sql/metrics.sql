@@ -92,3 +92,32 @@ GROUP BY 1
 SELECT name AS source, rows_total, settled_total, rejected_total,
   extract(epoch FROM clock_timestamp() - coalesce(caught_up_at, run_at)) AS lag_seconds
 FROM litellm_sources ORDER BY rows_total DESC, name LIMIT :most
+
+-- name: outbox
+-- What waits for each channel, since when, and what was given up. Those beyond :most are one line.
+SELECT CASE WHEN place <= :most THEN name ELSE 'other' END AS channel, sum(waiting) AS waiting,
+  sum(dead) AS dead, coalesce(extract(epoch FROM clock_timestamp() - min(oldest)), 0) AS age
+FROM (
+  SELECT c.name, left_over.waiting, left_over.oldest, given_up.dead,
+    row_number() OVER (ORDER BY left_over.waiting DESC, c.id) AS place
+  FROM channels AS c
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS waiting, min(o.created_at) AS oldest
+    FROM outbox AS o WHERE o.channel_id = c.id AND o.state = 'waiting'
+  ) AS left_over
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS dead FROM outbox AS o WHERE o.channel_id = c.id AND o.state = 'dead'
+  ) AS given_up
+) AS each_channel
+GROUP BY 1
+
+-- name: deliveries
+-- Attempts of all time by channel, result and reason. Channels beyond :most are one line.
+SELECT CASE WHEN place <= :most THEN name ELSE 'other' END AS channel, result, reason,
+  sum(attempts) AS attempts, sum(seconds) AS seconds
+FROM (
+  SELECT c.name, d.result, d.reason, d.attempts, d.seconds,
+    dense_rank() OVER (ORDER BY c.id) AS place
+  FROM delivery_counts AS d JOIN channels AS c ON c.id = d.channel_id
+) AS each_channel
+GROUP BY 1, 2, 3

@@ -11,6 +11,9 @@ from sqlalchemy import event
 from spend import attributions, audit, rollups, ticks
 from spend.attribution import limits
 from spend.attribution.mix import Mix
+from spend.delivery import dispatch
+from spend.delivery.outcome import Outcome
+from tests.support import outboxes
 from tests.support.books import Books
 from tests.support.metrics import Scrape
 from worker.celery import app
@@ -162,3 +165,26 @@ def test_capped_values_are_counted_by_kind_of_field(
     assert found.value(name, field="user_id") == 1
     assert found.value(name, field="project") == 0
     assert len(found.labels(name)) == len(limits.FIELDS)
+
+
+def test_deliveries_are_counted_and_what_waits_has_an_age(
+    database: str, scrape: Callable[[], Scrape]
+) -> None:
+    """Of each channel, 0 and not absent where nothing waits."""
+    ops, _quiet = outboxes.channel(), outboxes.channel("quiet")
+    outboxes.put(ops, count=3)
+    for outcome in (Outcome("delivered", "accepted", 200, 0.5), Outcome("gone", "gone", 410, 0.25)):
+        with transaction() as session:
+            dispatch.deliver(session, "one", lambda *_, said=outcome: said, 0.5)
+        if outcome.result == "delivered":
+            found = scrape()
+            assert found.value("spendbeat_outbox_waiting", channel="ops") == 2
+            assert found.value("spendbeat_outbox_age_seconds", channel="ops") > 0
+    found = scrape()
+    assert found.value("spendbeat_outbox_waiting", channel="ops") == 0
+    assert found.value("spendbeat_outbox_age_seconds", channel="ops") == 0
+    assert found.value("spendbeat_outbox_dead", channel="ops") == 2
+    assert found.value("spendbeat_outbox_waiting", channel="quiet") == 1  # told of the other's end
+    counted = {"channel": "ops", "result": "delivered", "reason": "accepted"}
+    assert found.value("spendbeat_deliveries_total", **counted) == 1
+    assert found.value("spendbeat_delivery_seconds_total", channel="ops") == 0.75

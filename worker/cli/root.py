@@ -13,6 +13,7 @@ _COMMANDS = {
     "channels": "worker.cli.channels",
     "check-config": "worker.cli.config",
     "conflicts": "worker.cli.inbox",
+    "deliveries": "worker.cli.deliveries",
     "demo": "worker.cli.demo",
     "exporter": "worker.cli.exporter",
     "generate": "worker.cli.generate",

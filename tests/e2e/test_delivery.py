@@ -1,0 +1,91 @@
+"""Messages reach a real receiver through beat, broker and workers, whatever dies on the way."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pytest_celery import RedisTestBroker
+from sqlalchemy import text
+
+from spend import secrets
+from spend.delivery import destination, outbox, registry
+from tests.support import delivery_storm, outboxes
+from tests.support.books import Books
+from tests.support.delivery_storm import storm
+from tests.support.moody import moody
+from tests.support.programs import ROOT
+from tests.support.waiting import wait_for
+from worker.database import transaction
+
+MOODS = {"500": 0.12, "reset": 0.08, "slow": 0.05, "unanswered": 0.08}
+
+
+def test_every_message_comes_in_order_while_the_receiver_fails_and_workers_die(
+    environment: dict[str, str], celery_broker: RedisTestBroker, tmp_path: Path
+) -> None:
+    """Missing none, in order per lane, again only where an answer or a process was lost."""
+    with moody(MOODS) as receiver:
+        found = storm(
+            tmp_path,
+            environment["REDIS_URL"],
+            environment["DATABASE_URL"],
+            receiver,
+            messages=120,
+            lanes=10,
+            kill_every=3,
+            dying=0.01,
+            seconds=120,
+        )
+    assert found.right, found
+    assert found.deaths + found.kills > 0, "nobody died: this test would see nothing"
+    assert found.again > 0, "nothing came twice: this test would see nothing"
+
+
+def test_the_example_receiver_takes_a_message_once_and_refuses_a_forged_one(
+    environment: dict[str, str], start: Any, books: Books, tmp_path: Path
+) -> None:
+    """A channel as an operator makes it; the message comes, is replayed, and counts once."""
+    key = secrets.new_key()
+    more = delivery_storm.environment(key)
+    environment.update(more)
+    with transaction() as session:
+        added = registry.add(
+            session,
+            "example",
+            "webhook",
+            "http://127.0.0.1:1/",
+            secrets.parse(key, "a test"),
+            allowed=destination.networks(delivery_storm.ALLOWED),
+        )
+    receiver = start(
+        "receiver",
+        "0",
+        command=(sys.executable, str(ROOT / "docs/examples/receiver.py")),
+        WEBHOOK_SECRET=str(added.secret),
+        SEEN=str(tmp_path / "seen.sqlite"),
+    )
+    receiver.wait_for_log("Listening on port ")
+    port = int(receiver.logs().split("Listening on port ")[1].split()[0])
+    sealed = secrets.parse(key, "a test").seal(f"http://127.0.0.1:{port}/")
+    with transaction() as session:
+        session.execute(text("UPDATE channels SET sealed_url = :url"), {"url": sealed})
+    start("worker", "worker", "-Q", "delivery,ticks")
+    start("beat", "beat", "--pidfile=")
+    (message_id,) = outboxes.put(added.channel.id)
+    delivered = (
+        f"SELECT count(*) FROM deliveries WHERE message_id = '{message_id}' AND status = 204"
+    )
+    wait_for(lambda: books.scalar(delivered) == 1, "the delivery")
+    with transaction() as session:
+        assert outbox.replay(session, [message_id]) == 1
+    wait_for(lambda: books.scalar(delivered) == 2, "the delivery again")
+    forged = httpx.post(
+        f"http://127.0.0.1:{port}/",
+        content=json.dumps({"type": "x", "timestamp": "x", "data": {"version": 1}}),
+        headers={"webhook-id": "msg_1", "webhook-timestamp": "1", "webhook-signature": "v1,AAAA"},
+        trust_env=False,
+    )
+    assert forged.status_code == 401
+    assert receiver.logs().count("test.numbered Message 0") == 1
