@@ -8,6 +8,10 @@ from models.attribution_values import AttributionValue
 from models.attributions import ATTRIBUTION_FIELDS, Attribution
 from models.audits import Audit
 from models.base import Base
+from models.budget_queries import BudgetQuery
+from models.budget_spend import BudgetSpend
+from models.budget_versions import BUDGET_CHANGES, BudgetVersion
+from models.budgets import BUDGET_STATES, Budget
 from models.channels import CHANNEL_KINDS, Channel
 from models.cost_logs import STATUSES, CostLog
 from models.cursors import Cursor
@@ -42,6 +46,8 @@ from models.ticks import Tick
 
 __all__ = [
     "ATTRIBUTION_FIELDS",
+    "BUDGET_CHANGES",
+    "BUDGET_STATES",
     "CHANNEL_KINDS",
     "MATCH_FIELDS",
     "MEASURES",
@@ -57,6 +63,10 @@ __all__ = [
     "AttributionValue",
     "Audit",
     "Base",
+    "Budget",
+    "BudgetQuery",
+    "BudgetSpend",
+    "BudgetVersion",
     "Channel",
     "CostLog",
     "Cursor",

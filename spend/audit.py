@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models import MEASURES
+from spend.budgets import sums
 from spend.sql import query
 
 # Shared by audits, exclusive to sealing.
@@ -19,7 +20,10 @@ Totals = Mapping[tuple[str, str], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One figure that is not what the ledger says it should be."""
+    """One figure that is not what the ledger says it should be.
+
+    Of a budget, model is which one and which of its periods; what is expected are its buckets.
+    """
 
     table: str
     provider: str
@@ -34,6 +38,7 @@ class AuditResult:
     """rows: ledger rows compared. difference: the largest difference in dollars of any figure.
 
     shards: providers compared. total_cost: dollars in the ledger as far as it is counted.
+    budgets: how many were compared with their buckets, in every period.
     """
 
     rows: int
@@ -42,6 +47,7 @@ class AuditResult:
     shards: int
     total_cost: Decimal
     unpriced: int
+    budgets: int
 
     @property
     def agrees(self) -> bool:
@@ -61,7 +67,10 @@ def verify(session: Session, provider: str | None = None) -> AuditResult:
     for row in found.mappings():
         tables[row["source"]][row["provider"], row["model"]] = row
     ledger = tables.pop("ledger")
-    mismatches = tuple(m for name, table in tables.items() for m in compare(name, ledger, table))
+    mismatches = (
+        *(m for name, table in tables.items() for m in compare(name, ledger, table)),
+        *(m for wrong in sums.wrong(session, provider) for m in _of_budget(wrong)),
+    )
     return AuditResult(
         rows=int(sum(r["ledger_rows"] for r in ledger.values())),
         difference=max((_dollars(m) for m in mismatches), default=Decimal(0)),
@@ -69,6 +78,7 @@ def verify(session: Session, provider: str | None = None) -> AuditResult:
         shards=len({name for name, _ in ledger}),
         total_cost=sum((r["total_cost"] for r in ledger.values()), Decimal(0)),
         unpriced=int(sum(r["unpriced"] for r in ledger.values())),
+        budgets=sums.count(session),
     )
 
 
@@ -84,8 +94,17 @@ def compare(table: str, expected: Totals, found: Totals) -> list[Mismatch]:
     ]
 
 
+def _of_budget(wrong: sums.Wrong) -> list[Mismatch]:
+    where = f"budget {wrong.budget_id}, {wrong.period_start}"
+    return [
+        Mismatch("budgets", wrong.provider, where, measure, expected, wrong.found[measure])
+        for measure, expected in wrong.expected.items()
+        if expected != wrong.found[measure]
+    ]
+
+
 def _dollars(mismatch: Mismatch) -> Decimal:
-    if mismatch.measure != "total_cost":
+    if mismatch.measure not in {"total_cost", "spend"}:
         return Decimal(0)
     return abs(mismatch.expected - mismatch.found)
 

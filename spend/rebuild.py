@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from spend import audit, cursors, ticks
 from spend.audit import AuditResult
+from spend.budgets import sums
 from spend.errors import BadInputError
 from spend.sql import query
 
@@ -34,13 +35,16 @@ def shard(session: Session, provider: str) -> RebuildResult:
     # Only now: a batch that was waited for may have passed what was the newest tick before it,
     # and the news in between may be pruned.
     tick = _newest(session)
+    session.execute(query("rollups", "prepare"), {"lock": sums.LOCK})
     before = audit.verify(session, provider)
-    binds = {"provider": provider, "zone": session.scalars(query("rollups", "zone")).one()}
+    zone = session.scalars(query("rollups", "zone")).one()
+    binds = {"provider": provider, "zone": zone, "budgets": False}
     for name in ("clear_buckets", "buckets_from_seals"):
         session.execute(query("rebuild", name), binds)
     rows = sum(_count(session, binds | part) for part in _everything(session, tick))
     for name in ("clear_days", "clear_models", "days_from_buckets", "models_from_buckets"):
         session.execute(query("rebuild", name), binds)
+    sums.recompute(session, provider=provider)
     cursors.reset(session, provider, tick)
     audit.record(session, before, "rebuild")
     return RebuildResult(provider, rows, before)

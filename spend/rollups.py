@@ -7,6 +7,7 @@ from typing import Literal
 from sqlalchemy.orm import Session
 
 from spend import cursors, ticks
+from spend.budgets.sums import LOCK
 from spend.cursors import News, Position
 from spend.errors import SpendbeatError
 from spend.sql import query
@@ -114,13 +115,16 @@ def advance(session: Session, provider: str, batch_rows: int = 2_000_000) -> Rol
 
 def _apply(session: Session, provider: str, batch: Batch) -> tuple[int, int]:
     binds = ticks.window(session, batch.earlier, batch.later)
+    session.execute(query("rollups", "prepare"), {"lock": LOCK})
+    # After the lock, in statements of their own: what an edit has just committed is seen.
+    zone, budgets = session.execute(query("rollups", "zone")).one()
     binds |= {
         "provider": provider,
         "first_id": batch.first_id,
         "last_id": batch.last_id,
-        "zone": session.scalars(query("rollups", "zone")).one(),
+        "zone": zone,
+        "budgets": budgets,
     }
-    session.execute(query("rollups", "plan_for_hashing"))
     rows, buckets = session.execute(query("rollups", "apply"), binds).one()
     if batch.expected is not None and rows != batch.expected:
         raise LostRowsError(

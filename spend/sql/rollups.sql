@@ -1,16 +1,20 @@
--- name: plan_for_hashing
--- The planner cannot know how many buckets a batch has, and would sort it, which takes twice as
--- long as hashing. Half a million buckets fit in the memory; a small batch takes none of it. For
--- this transaction only.
-SELECT set_config('enable_sort', 'off', true), set_config('work_mem', '256MB', true)
+-- name: prepare
+-- Before a batch, for its transaction. The planner cannot know how many buckets a batch has, and
+-- would sort it, which takes twice as long as hashing; half a million buckets fit in the memory, a
+-- small batch takes none of it. The lock is shared by batches: an edit of budgets waits for those
+-- under way, and the next ones wait for it.
+SELECT set_config('enable_sort', 'off', true), set_config('work_mem', '256MB', true),
+  pg_advisory_xact_lock_shared(:lock)
 
 -- name: zone
--- The zone whose days the daily table holds.
-SELECT zone FROM reporting_zone
+-- The zone whose days the daily table holds, and whether there is any budget to count for.
+SELECT zone, EXISTS (SELECT FROM budget_queries) AS budgets FROM reporting_zone
 
 -- name: apply
--- One batch of one shard: a single scan makes one delta, and the delta moves all three tables,
+-- One batch of one shard: a single scan makes one delta, and the delta moves all four tables,
 -- each in key order. Ids bound the scan; the transactions between two ticks select the rows.
+-- Budgets are found from what is in the delta, by the keys of its series, so that those that it
+-- does not touch cost nothing; without :budgets the planner leaves all of that out.
 WITH delta AS MATERIALIZED (
   SELECT date_bin('15 minutes', started_at, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS bucket,
     model, attribution_id, count(*) AS ledger_rows,
@@ -113,5 +117,38 @@ models AS (
     audio_output_tokens = b.audio_output_tokens + excluded.audio_output_tokens,
     total_cost = b.total_cost + excluded.total_cost,
     updated_at = clock_timestamp()
+),
+touched AS (
+  SELECT d.model, d.attribution_id, q.id AS query_id
+  FROM (
+    SELECT DISTINCT model, attribution_id FROM delta WHERE CAST(:budgets AS boolean)
+  ) AS d
+  LEFT JOIN attribution_keys AS a ON a.id = d.attribution_id
+  CROSS JOIN LATERAL (
+    SELECT ARRAY['', 'provider=' || :provider, 'model=' || d.model] || a.keys AS keys
+  ) AS k
+  CROSS JOIN LATERAL unnest(k.keys) AS key
+  JOIN budget_queries AS q ON q.anchor = key AND q.keys <@ k.keys
+),
+matched AS (
+  SELECT t.query_id, d.bucket, sum(d.requests) AS requests, sum(d.unpriced) AS unpriced,
+    sum(d.total_cost) AS spend
+  FROM delta AS d JOIN touched AS t USING (model, attribution_id) GROUP BY 1, 2
+),
+periods AS (
+  SELECT m.query_id, spendbeat_period_start(m.bucket, q.period, q.zone, q.week_start,
+      q.starts_on, q.ends_on) AS period_start,
+    sum(m.requests) AS requests, sum(m.unpriced) AS unpriced, sum(m.spend) AS spend
+  FROM matched AS m JOIN budget_queries AS q ON q.id = m.query_id GROUP BY 1, 2
+),
+budget_periods AS (
+  INSERT INTO budget_spend AS b (budget_id, period_start, provider, requests, unpriced, spend)
+  SELECT g.id, p.period_start, :provider, p.requests, p.unpriced, p.spend
+  FROM periods AS p JOIN budgets AS g ON g.query_id = p.query_id AND g.state <> 'removed'
+  WHERE p.period_start IS NOT NULL ORDER BY 1, 2
+  ON CONFLICT (budget_id, period_start, provider) DO UPDATE SET
+    requests = b.requests + excluded.requests,
+    unpriced = b.unpriced + excluded.unpriced,
+    spend = b.spend + excluded.spend
 )
 SELECT coalesce(sum(ledger_rows), 0) AS rows, count(*) AS buckets FROM delta

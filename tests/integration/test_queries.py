@@ -32,6 +32,7 @@ VALUES: dict[str, object] = {
     "reasons": [],
     "conflicts": "[]",
     "ids": "{}",
+    "now": "2026-11-01Z",
     "versions": [],
     "undo_versions": [],
     "buckets": [],

@@ -67,7 +67,7 @@ def add(
         priority,
         _time(since),
         _time(until),
-        created_by=_who(),
+        created_by=who(),
     )
     with transaction() as session:
         made = rules.add(session, wanted)
@@ -267,7 +267,8 @@ def _shown(when: datetime | None, otherwise: str) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M}" if when else otherwise
 
 
-def _who() -> str:
+def who() -> str:
+    """The name of whoever runs the command; empty where it has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as in a container

@@ -10,6 +10,7 @@ from spend.errors import SpendbeatError
 # keeps every other command quick.
 _COMMANDS = {
     "attribution": "worker.cli.attribution",
+    "budgets": "worker.cli.budgets",
     "channels": "worker.cli.channels",
     "check-config": "worker.cli.config",
     "conflicts": "worker.cli.inbox",

@@ -16,7 +16,8 @@ def verify(provider: str | None, *, as_json: bool) -> None:
     """Prove that raw rows and rollups agree, to the last digit.
 
     Compares the ledger, as far as each shard has counted it, with the buckets, the days and the
-    all-time totals: requests, every token class, unpriced rows and dollars. It may run at any
+    all-time totals: requests, every token class, unpriced rows and dollars; and what each budget
+    has spent in each period with its buckets. It may run at any
     moment, while writers write. Exit code 1 if anything differs.
 
     \b
@@ -38,9 +39,10 @@ def verify(provider: str | None, *, as_json: bool) -> None:
 def show(result: AuditResult) -> None:
     """Print an audit for a person."""
     if result.agrees:
+        budgets = f" {result.budgets:,} budgets," if result.budgets else ""
         click.echo(
             f"Audit: raw rows = rollups, difference 0"
-            f" ({result.rows:,} rows, {result.shards} shards,"
+            f" ({result.rows:,} rows, {result.shards} shards,{budgets}"
             f" {total(result.total_cost, result.unpriced)})"
         )
         return

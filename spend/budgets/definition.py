@@ -1,0 +1,142 @@
+"""What a budget says: values, without a database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any, Literal
+from uuid import UUID
+
+from models import ATTRIBUTION_FIELDS
+from spend.periods import Calendar
+
+SCOPE_FIELDS = (*ATTRIBUTION_FIELDS, "tag", "provider", "model")
+BASES = ("actual", "forecast")
+SEVERITIES = ("info", "warning", "critical")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """When to tell: percent of the limit, or an amount of dollars; one of the two is None.
+
+    channels: names of channels.
+    """
+
+    percent: Decimal | None = None
+    amount: Decimal | None = None
+    basis: str = "actual"
+    severity: str = "warning"
+    channels: tuple[str, ...] = ()
+
+    def dollars(self, limit: Decimal | None) -> Decimal | None:
+        """The line it draws under a limit; None for a percentage of nothing."""
+        if self.percent is None:
+            return self.amount
+        return None if limit is None else limit * self.percent / 100
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON, numbers as texts."""
+        size = (
+            {"amount": plain(self.amount)}
+            if self.percent is None and self.amount is not None
+            else {"percent": plain(self.percent or Decimal(0))}
+        )
+        return {
+            "basis": self.basis,
+            **size,
+            "severity": self.severity,
+            "channels": list(self.channels),
+        }
+
+
+# What a budget has when nobody says: nobody wants one that never speaks.
+DEFAULT_THRESHOLDS = (
+    Threshold(percent=Decimal(80)),
+    Threshold(percent=Decimal(100), severity="critical"),
+)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """All that an edit can change. Limits are dollars a period.
+
+    scope: of SCOPE_FIELDS, all of which must be equal; empty is everything. raise_by: dollars on
+    top of both limits until raise_until.
+    """
+
+    name: str
+    scope: Mapping[str, str] = field(default_factory=dict)
+    period: str = "month"
+    zone: str = "UTC"
+    week_start: int = 1
+    starts_on: date | None = None
+    ends_on: date | None = None
+    soft_limit: Decimal | None = None
+    hard_limit: Decimal | None = None
+    thresholds: tuple[Threshold, ...] = DEFAULT_THRESHOLDS
+    raise_by: Decimal | None = None
+    raise_until: datetime | None = None
+    note: str = ""
+
+    @property
+    def calendar(self) -> Calendar:
+        return Calendar(self.period, self.zone, self.week_start, self.starts_on, self.ends_on)
+
+    @property
+    def keys(self) -> list[str]:
+        """The scope as rollups match it."""
+        return sorted(f"{name}={value}" for name, value in self.scope.items())
+
+    @property
+    def digest(self) -> UUID:
+        """Of all that decides what is spent in which period."""
+        calendar = self.calendar
+        if calendar.period != "week":
+            calendar = replace(calendar, week_start=1)
+        line = "\0".join((*self.keys, "", repr(calendar)))
+        hashed = blake2b(line.encode(), digest_size=16, person=b"spendbeat-budget")
+        return UUID(bytes=hashed.digest())
+
+    def soft(self, now: datetime) -> Decimal | None:
+        """The soft limit as it is now."""
+        return self._raised(self.soft_limit, now)
+
+    def hard(self, now: datetime) -> Decimal | None:
+        """The hard limit as it is now."""
+        return self._raised(self.hard_limit, now)
+
+    def limit(self, now: datetime) -> Decimal | None:
+        """What percentages are of: the hard limit, or the soft one where there is no hard one."""
+        hard = self.hard(now)
+        return self.soft(now) if hard is None else hard
+
+    def _raised(self, limit: Decimal | None, now: datetime) -> Decimal | None:
+        if limit is None or self.raise_by is None or self.raise_until is None:
+            return limit
+        return limit + self.raise_by if now < self.raise_until else limit
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A budget, or with `history` one of its versions. changed_*: of this version."""
+
+    id: int
+    state: Literal["active", "paused", "removed"]
+    version: int
+    definition: Definition
+    created_at: datetime
+    created_by: str
+    changed_at: datetime
+    changed_by: str
+    change: str
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+
+def plain(amount: Decimal) -> str:
+    """The shortest text of an amount, never with an exponent."""
+    whole = f"{amount:f}"
+    return whole.rstrip("0").rstrip(".") if "." in whole else whole

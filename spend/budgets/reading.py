@@ -1,0 +1,221 @@
+"""A budget as people write it: in a file, as options, over HTTP."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from spend.budgets.definition import BASES, SEVERITIES, Definition, Threshold, plain
+from spend.errors import BadInputError
+from spend.periods import WEEKDAYS, midnight
+
+
+def read(said: Mapping[str, Any], base: Definition | None = None) -> Definition:
+    """A definition from FIELDS; what is not said stays as in `base`. None or 'none' takes away.
+
+    Raises BadInputError for what cannot be read; whether it makes sense is check()'s affair.
+    """
+    if unknown := sorted(map(str, said.keys() - set(FIELDS))):
+        raise BadInputError(f"A budget has no {unknown[0]!r}; it has {', '.join(FIELDS)}.")
+    if base is None:
+        if "name" not in said:
+            raise BadInputError("A budget needs a name.")
+        base = Definition(_text(said["name"], "name"))
+    changes = {
+        column: reader(said[field], field)
+        for field, (column, reader) in _READERS.items()
+        if field in said
+    }
+    if changes.get("period", base.period) != "range":
+        changes = {"starts_on": None, "ends_on": None, **changes}
+    if "raise" in said:
+        changes |= _raise(said["raise"], changes.get("zone", base.zone))
+    return replace(base, **changes)
+
+
+def written(definition: Definition) -> dict[str, Any]:
+    """The same in FIELDS, as JSON and YAML can hold it; read() gives the definition back."""
+    found: dict[str, Any] = {
+        "name": definition.name,
+        "scope": dict(definition.scope),
+        "period": definition.period,
+        "zone": definition.zone,
+    }
+    if definition.period == "week":
+        found["week_start"] = WEEKDAYS[definition.week_start - 1]
+    if definition.period == "range":
+        found |= {"from": str(definition.starts_on), "to": str(definition.ends_on)}
+    for name in ("soft_limit", "hard_limit"):
+        value = getattr(definition, name)
+        found[name] = None if value is None else plain(value)
+    found["thresholds"] = [described(threshold) for threshold in definition.thresholds]
+    found["raise"] = None
+    if definition.raise_by is not None and definition.raise_until is not None:
+        local = definition.raise_until.astimezone(ZoneInfo(definition.zone))
+        found["raise"] = {"by": plain(definition.raise_by), "until": local.isoformat()}
+    found["note"] = definition.note
+    return found
+
+
+def described(threshold: Threshold) -> str:
+    """A threshold in one word, which threshold() reads: 80%,forecast,critical,channel=ops."""
+    size = (
+        plain(threshold.amount)
+        if threshold.percent is None and threshold.amount is not None
+        else f"{plain(threshold.percent or Decimal(0))}%"
+    )
+    channels = (f"channel={name}" for name in threshold.channels)
+    return ",".join((size, threshold.basis, threshold.severity, *channels))
+
+
+def threshold(said: object) -> Threshold:
+    """80%, or 500,forecast,critical,channel=ops; or a mapping of at, basis, severity, channels."""
+    if isinstance(said, Mapping):
+        if unknown := sorted(map(str, said.keys() - {"at", "basis", "severity", "channels"})):
+            raise BadInputError(
+                f"A threshold has no {unknown[0]!r}; it has at, basis, severity, channels."
+            )
+        channels = said.get("channels") or ()
+        if isinstance(channels, str):
+            channels = [channels]
+        said_words = [str(said[name]) for name in ("basis", "severity") if said.get(name)]
+        return _threshold(said.get("at"), [*said_words, *(f"channel={name}" for name in channels)])
+    size, *words = str(said).split(",")
+    return _threshold(size, words)
+
+
+def amount(said: object, name: str) -> Decimal:
+    """Dollars, through their shortest text. Raises BadInputError."""
+    try:
+        # Never a float: its shortest text is what was meant. A bool's is no number.
+        return Decimal(str(said).strip().removeprefix("$"))
+    except InvalidOperation:
+        raise BadInputError(f"{name} {said!r} is not an amount such as 250 or 99.50.") from None
+
+
+def zone(said: object, field: str = "zone") -> str:
+    """The name of a time zone. Raises BadInputError."""
+    name = _text(said, field)
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise BadInputError(
+            f"{name!r} is not a time zone; use an IANA name such as 'Europe/Berlin'."
+        ) from None
+    return name
+
+
+def _threshold(size: object, words: Sequence[str]) -> Threshold:
+    given = str(size).strip()
+    value = amount(given.removesuffix("%"), "threshold")
+    found: dict[str, Any] = {"percent" if given.endswith("%") else "amount": value}
+    channels = []
+    for word in (word.strip() for word in words):
+        if word in BASES:
+            found["basis"] = word
+        elif word in SEVERITIES:
+            found["severity"] = word
+        elif word.startswith("channel=") and word != "channel=":
+            channels.append(word.removeprefix("channel="))
+        else:
+            raise BadInputError(
+                f"{word!r} says nothing about a threshold; it can be {', '.join(BASES)},"
+                f" {', '.join(SEVERITIES)} or channel=NAME."
+            )
+    return Threshold(**found, channels=tuple(dict.fromkeys(channels)))
+
+
+def _thresholds(said: object, _: str) -> tuple[Threshold, ...]:
+    if _none(said):
+        return ()
+    if isinstance(said, str | Mapping) or not isinstance(said, Sequence):
+        raise BadInputError("Thresholds are a list, such as [80%, 100%].")
+    return tuple(threshold(item) for item in said)
+
+
+def _raise(said: object, in_zone: str) -> dict[str, Any]:
+    if _none(said):
+        return {"raise_by": None, "raise_until": None}
+    if not isinstance(said, Mapping) or said.keys() != {"by", "until"}:
+        raise BadInputError("A raise has by, an amount, and until, a date.")
+    until = said["until"]
+    if isinstance(until, str):
+        try:
+            until = datetime.fromisoformat(until) if len(until) > 10 else date.fromisoformat(until)  # noqa: PLR2004 - a date has ten characters
+        except ValueError:
+            raise BadInputError(f"{until!r} is not a date such as 2026-12-01.") from None
+    if isinstance(until, datetime):
+        moment = until if until.tzinfo else until.replace(tzinfo=ZoneInfo(in_zone))
+    elif isinstance(until, date):
+        moment = midnight(until, ZoneInfo(in_zone))
+    else:
+        raise BadInputError(f"{until!r} is not a date such as 2026-12-01.")
+    return {"raise_by": amount(said["by"], "raise"), "raise_until": moment}
+
+
+def _scope(said: object, _: str) -> dict[str, str]:
+    if _none(said) or said == {}:
+        return {}
+    if not isinstance(said, Mapping):
+        raise BadInputError("A scope is FIELD: VALUE, such as {project: shop}.")
+    found = {}
+    for name, value in said.items():
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise BadInputError(f"{name} in a scope is one text, not {value!r}.")
+        found[{"user": "user_id"}.get(str(name), str(name))] = str(value)
+    return found
+
+
+def _weekday(said: object, _: str) -> int:
+    name = str(said).strip().lower()
+    if name not in WEEKDAYS:
+        raise BadInputError(f"week_start {said!r} is not one of {', '.join(WEEKDAYS)}.")
+    return WEEKDAYS.index(name) + 1
+
+
+def _date(said: object, name: str) -> date | None:
+    if _none(said):
+        return None
+    if isinstance(said, date) and not isinstance(said, datetime):
+        return said
+    try:
+        return date.fromisoformat(str(said))
+    except ValueError:
+        raise BadInputError(f"{name} {said!r} is not a date such as 2026-12-01.") from None
+
+
+def _text(said: object, name: str) -> str:
+    if not isinstance(said, str):
+        raise BadInputError(f"{name} {said!r} is not a text.")
+    return said
+
+
+def _note(said: object, name: str) -> str:
+    return "" if said is None else _text(said, name)
+
+
+def _limit(said: object, name: str) -> Decimal | None:
+    return None if _none(said) else amount(said, name)
+
+
+def _none(said: object) -> bool:
+    return said is None or said == "none"
+
+
+# What reads a field, and the column of a definition that it fills.
+_READERS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
+    "name": ("name", _text),
+    "scope": ("scope", _scope),
+    "period": ("period", _text),
+    "zone": ("zone", zone),
+    "week_start": ("week_start", _weekday),
+    "from": ("starts_on", _date),
+    "to": ("ends_on", _date),
+    "soft_limit": ("soft_limit", _limit),
+    "hard_limit": ("hard_limit", _limit),
+    "thresholds": ("thresholds", _thresholds),
+    "note": ("note", _note),
+}
+FIELDS = (*_READERS, "raise")
