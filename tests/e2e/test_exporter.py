@@ -34,8 +34,10 @@ def test_queues_tasks_and_workers_are_seen_also_after_redis_restarts(
     assert scrape.value("celery_task_runtime_count", **task) >= 1
     assert scrape.value("spendbeat_redis_up") == 1
     assert {dict(labels)["queue_name"] for labels in scrape.labels("celery_queue_length")} == {
+        "capture",
         "ticks",
         "rollups",
+        "delivery",
         "maintenance",
     }
 
