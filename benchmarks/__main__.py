@@ -16,6 +16,7 @@ NAMES = (
     "litellm_callback",
     "ingest",
     "prices",
+    "delivery",
 )
 
 
