@@ -28,6 +28,9 @@ class BudgetQuery(Base):
             name="range",
         ),
         CheckConstraint("week_start BETWEEN 1 AND 7", name="week_start"),
+        CheckConstraint(
+            "CASE WHEN keys = '{}' THEN anchor = '' ELSE anchor = ANY (keys) END", name="anchor"
+        ),
         Index("ix_budget_queries_anchor", "anchor"),
     )
 

@@ -26,7 +26,9 @@ CREATE TABLE budget_queries (
     CHECK (period IN ('day', 'week', 'month', 'quarter', 'year', 'total', 'range')),
   CONSTRAINT ck_budget_queries_range CHECK (CASE period WHEN 'range' THEN ends_on > starts_on
     ELSE starts_on IS NULL AND ends_on IS NULL END),
-  CONSTRAINT ck_budget_queries_week_start CHECK (week_start BETWEEN 1 AND 7)
+  CONSTRAINT ck_budget_queries_week_start CHECK (week_start BETWEEN 1 AND 7),
+  CONSTRAINT ck_budget_queries_anchor
+    CHECK (CASE WHEN keys = '{}' THEN anchor = '' ELSE anchor = ANY (keys) END)
 );
 CREATE INDEX ix_budget_queries_anchor ON budget_queries (anchor);
 

@@ -116,10 +116,11 @@ def _moves(change: Change) -> bool:
 
 
 def _check_unique(session: Session, changes: Sequence[Change]) -> None:
-    touched = {change.before.id for change in changes if change.before is not None}
-    names = Counter(budget.name for budget in load(session) if budget.id not in touched)
-    names.update(change.definition.name for change in changes if change.kind != "removed")
-    if twice := [name for name, times in names.items() if times > 1]:
+    names = [change.definition.name for change in changes if change.kind != "removed"]
+    touched = [change.before.id for change in changes if change.before is not None]
+    binds = {"names": names, "ids": touched}
+    taken = Counter([*names, *session.scalars(query("budgets", "namesakes"), binds)])
+    if twice := [name for name, times in taken.items() if times > 1]:
         raise BadInputError(f"There is a budget {twice[0]!r} already.")
 
 

@@ -76,13 +76,15 @@ ORDER BY 1, 2, 3
 
 -- name: audit
 -- Every period of every budget whose spend is not the sum of its matching buckets, of one provider
--- or of all; found in one statement, so exact while rollups run. It matches scopes key by key,
--- without anchors, so that a wrong anchor is found too.
+-- or of all; found in one statement, so exact while rollups run.
 WITH matching AS (
   SELECT s.id AS series_id, s.provider, q.id AS query_id
   FROM series AS s LEFT JOIN attribution_keys AS a ON a.id = s.attribution_id
-  JOIN budget_queries AS q
-    ON q.keys <@ (ARRAY['provider=' || s.provider, 'model=' || s.model] || a.keys)
+  CROSS JOIN LATERAL (
+    SELECT ARRAY['', 'provider=' || s.provider, 'model=' || s.model] || a.keys AS keys
+  ) AS k
+  CROSS JOIN LATERAL unnest(k.keys) AS key
+  JOIN budget_queries AS q ON q.anchor = key AND q.keys <@ k.keys
   WHERE CAST(:provider AS text) IS NULL OR s.provider = :provider
 ),
 per_bucket AS (
@@ -113,6 +115,11 @@ WHERE coalesce(e.requests, 0) <> coalesce(f.requests, 0)
   OR coalesce(e.unpriced, 0) <> coalesce(f.unpriced, 0)
   OR coalesce(e.spend, 0) <> coalesce(f.spend, 0)
 ORDER BY 1, 2, 3
+
+-- name: namesakes
+-- Names that some kept budgets have, but for some of them.
+SELECT name FROM budgets WHERE state <> 'removed' AND name = ANY (CAST(:names AS text[]))
+  AND id <> ALL (CAST(:ids AS integer[]))
 
 -- name: count
 -- How many budgets there are that spend is counted for.

@@ -14,7 +14,8 @@ SELECT zone, EXISTS (SELECT FROM budget_queries) AS budgets FROM reporting_zone
 -- One batch of one shard: a single scan makes one delta, and the delta moves all four tables,
 -- each in key order. Ids bound the scan; the transactions between two ticks select the rows.
 -- Budgets are found from what is in the delta, by the keys of its series, so that those that it
--- does not touch cost nothing; without :budgets the planner leaves all of that out.
+-- does not touch cost nothing; without :budgets the planner leaves all of that out. OFFSET 0 makes
+-- it look each of them up: it cannot know how few there are, and would read all budgets.
 WITH delta AS MATERIALIZED (
   SELECT date_bin('15 minutes', started_at, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS bucket,
     model, attribution_id, count(*) AS ledger_rows,
@@ -118,17 +119,19 @@ models AS (
     total_cost = b.total_cost + excluded.total_cost,
     updated_at = clock_timestamp()
 ),
-touched AS (
+touched AS MATERIALIZED (
   SELECT d.model, d.attribution_id, q.id AS query_id
   FROM (
     SELECT DISTINCT model, attribution_id FROM delta WHERE CAST(:budgets AS boolean)
   ) AS d
   LEFT JOIN attribution_keys AS a ON a.id = d.attribution_id
   CROSS JOIN LATERAL (
-    SELECT ARRAY['', 'provider=' || :provider, 'model=' || d.model] || a.keys AS keys
+    SELECT ARRAY['', 'provider=' || :provider, 'model=' || d.model] || a.keys AS keys OFFSET 0
   ) AS k
-  CROSS JOIN LATERAL unnest(k.keys) AS key
-  JOIN budget_queries AS q ON q.anchor = key AND q.keys <@ k.keys
+  CROSS JOIN LATERAL (
+    SELECT id FROM budget_queries
+    WHERE anchor = ANY (k.keys) AND keys <@ k.keys OFFSET 0
+  ) AS q
 ),
 matched AS (
   SELECT t.query_id, d.bucket, sum(d.requests) AS requests, sum(d.unpriced) AS unpriced,
@@ -144,7 +147,9 @@ periods AS (
 budget_periods AS (
   INSERT INTO budget_spend AS b (budget_id, period_start, provider, requests, unpriced, spend)
   SELECT g.id, p.period_start, :provider, p.requests, p.unpriced, p.spend
-  FROM periods AS p JOIN budgets AS g ON g.query_id = p.query_id AND g.state <> 'removed'
+  FROM periods AS p CROSS JOIN LATERAL (
+    SELECT id FROM budgets WHERE query_id = p.query_id AND state <> 'removed' OFFSET 0
+  ) AS g
   WHERE p.period_start IS NOT NULL ORDER BY 1, 2
   ON CONFLICT (budget_id, period_start, provider) DO UPDATE SET
     requests = b.requests + excluded.requests,
