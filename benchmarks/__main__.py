@@ -18,6 +18,7 @@ NAMES = (
     "ingest",
     "prices",
     "delivery",
+    "forecast",
 )
 
 

@@ -9,7 +9,10 @@ from math import hypot, sqrt
 from typing import NamedTuple
 
 from spend.forecasting import past, replay, week
+from spend.forecasting.hours import usual_share
 from spend.forecasting.past import HISTORY_DAYS, Days
+
+__all__ = ["HISTORY_DAYS", "Days", "Forecast", "forecast", "missing", "usual_share"]
 
 MIN_DAYS = 14  # two of each weekday
 MIN_ACTIVE_DAYS = 3
@@ -42,8 +45,8 @@ def forecast(
 
     days: spend by day in the budget's zone, in any order, those before the period too (HISTORY_DAYS
     before today are enough); a day that is left out spent nothing. today_fraction: 0 to 1, how much
-    of today is over. ends: the first day after the period. spent: what the period has spent so
-    far, where that is not the sum of its days.
+    of today is over, by the clock or better by `usual_share`. ends: the first day after the period.
+    spent: what the period has spent so far, where that is not the sum of its days.
     """
     if spent is None:
         spent = sum((amount for day, amount in days if starts <= day < ends), Decimal(0))

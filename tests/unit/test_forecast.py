@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spend.forecast import HISTORY_DAYS, MIN_ACTIVE_DAYS, MIN_DAYS, Forecast, forecast, missing
+from spend.forecast import (
+    HISTORY_DAYS,
+    MIN_ACTIVE_DAYS,
+    MIN_DAYS,
+    Forecast,
+    forecast,
+    missing,
+    usual_share,
+)
 
 MONDAY = date(2026, 6, 15)
 MONTH = {"starts": date(2026, 6, 1), "ends": date(2026, 7, 1)}
@@ -116,6 +124,11 @@ class TestWhatIsExpected:
         busy = said([*history(office), (MONDAY, Decimal(150))], 0.5, **day)
         assert busy.expected > usual.expected + 110
 
+    def test_a_day_corrected_below_zero_is_one_without_spend(self) -> None:
+        day = MONDAY - timedelta(20)  # before the period
+        days = [each for each in history(office) if each[0] != day]
+        assert said([*days, (day, Decimal(-100_000))]) == said(days)
+
     def test_a_period_that_is_to_come_is_forecast_too(self) -> None:
         july = {"starts": date(2026, 7, 1), "ends": date(2026, 8, 1)}
         found = said(history(office), **july)
@@ -208,6 +221,10 @@ class TestWhenItSaysNothing:
     def test_what_today_has_spent_is_no_past(self) -> None:
         assert missing([(MONDAY, Decimal(5))], MONDAY)
 
+    def test_nor_does_it_count_as_one_of_the_days(self) -> None:
+        days = history(lambda day: float(day.day in {17, 18}), 30)
+        assert missing([*days, (MONDAY, Decimal(5))], MONDAY) == missing(days, MONDAY)
+
     def test_a_few_days_with_spend_are_enough(self) -> None:
         days = history(lambda day: 50.0 * (day.day in {1, 11, 21}), 60)
         assert len([day for day, amount in days if amount]) >= MIN_ACTIVE_DAYS
@@ -227,6 +244,28 @@ FRACTIONS = st.floats(0, 1)
 ENDS = st.integers(1, 400).map(lambda n: MONDAY + timedelta(n))
 STARTS = st.integers(-60, 60).map(lambda n: MONDAY + timedelta(n))
 TODAY = st.decimals(0, 1_000_000, places=6)
+
+
+class TestUsualShare:
+    def test_it_follows_the_hours_in_which_spend_comes(self) -> None:
+        office_hours = [Decimal(100 * (8 <= hour < 16)) for hour in range(24)]
+        shares = [usual_share(office_hours, hour / 24) for hour in (8, 12, 16)]
+        assert shares == pytest.approx([0, 0.5, 1], abs=0.04)
+
+    def test_within_an_hour_it_goes_on_evenly(self) -> None:
+        assert usual_share([Decimal(1), Decimal(3)], 0.75) == pytest.approx(2.5 / 4, abs=0.02)
+
+    def test_without_spend_the_clock_says(self) -> None:
+        assert usual_share([Decimal(0)] * 24, 0.3) == 0.3
+
+    @given(st.lists(AMOUNTS, max_size=24), FRACTIONS, FRACTIONS)
+    def test_it_grows_with_the_day_from_nothing_to_all(
+        self, parts: list[Decimal], one: float, other: float
+    ) -> None:
+        shares = [usual_share(parts, at) for at in sorted([0, one, other, 1])]
+        assert shares == sorted(shares)
+        assert shares[0] == 0
+        assert shares[-1] == pytest.approx(1)
 
 
 class TestAlways:
