@@ -18,6 +18,7 @@ MIN_DAYS = 14  # two of each weekday
 MIN_ACTIVE_DAYS = 3
 LONGEST_REPLAY = 28  # days; what lies further ahead is as uncertain as a random walk makes it
 _UNEVEN = 0.8  # of a day: at noon a fifth of it may have come sooner or later than by the clock
+_MOMENT = 0.1  # days
 _PLACES = 6  # of what is guessed; what was spent keeps all of its digits
 
 
@@ -46,7 +47,7 @@ def forecast(
     days: spend by day in the budget's zone, in any order, those before the period too (HISTORY_DAYS
     before today are enough); a day that is left out spent nothing. today_fraction: 0 to 1, how much
     of today is over, by the clock or better by `usual_share`. ends: the first day after the period.
-    spent: what the period has spent so far, where that is not the sum of its days.
+    spent: what the period has spent so far, where the days do not reach back to its start.
     """
     if spent is None:
         spent = sum((amount for day, amount in days if starts <= day < ends), Decimal(0))
@@ -76,26 +77,31 @@ def _rest(
     """What is still to be spent: expected, low and high, in dollars."""
     known = past.read(days, today)
     weights = week.weights(known)
-    away = max(0, (starts - today).days)
-    until = (ends - today).days
+    away, until = max(0, (starts - today).days), (ends - today).days
     horizon = max(1, min(LONGEST_REPLAY, until - away, len(known.clean) // 3))
     best = replay.best(known, weights, horizon)
     level = best.level_with(known.today, weights[0], gone)
-    pace = min(known.today / gone, past.PEAK * level * weights[0]) if gone else 0.0
     rest = shape = 0.0
     for ahead in range(away, until):
         usual = weights[ahead % week.DAYS] * level * best.growth(ahead)
         again = known.monthly.get(past.of_month(today + timedelta(ahead)), 0.0)
-        if not ahead:
+        if ahead:
+            rest += usual + again
+        else:
+            rest += _rest_of_today(known.today, gone, usual, again)
             shape = _UNEVEN * usual * gone * (1 - gone)
-            usual = (1 - gone) * (usual + gone**2 * (pace - usual))
-            again = (1 - gone) * max(0.0, again - known.today)
-        rest += usual + again
     left = until - (away or gone)
-    stretch = sqrt((until - gone) / horizon) if left > horizon else sqrt(horizon / max(left, 0.1))
+    # Less time than was replayed is less sure in proportion, more time is a random walk.
+    stretch = sqrt((until - gone) / horizon if left > horizon else horizon / max(left, _MOMENT))
     below = hypot(rest * best.low * stretch, shape)
     above = hypot(rest * best.high * stretch, shape)
     return rest * known.unit, max(0.0, rest - below) * known.unit, (rest + above) * known.unit
+
+
+def _rest_of_today(spent: float, gone: float, usual: float, again: float) -> float:
+    """Today's own pace counts more the later it is. A batch may already be in what is spent."""
+    pace = min(spent / gone, past.PEAK * usual) if gone else usual
+    return (1 - gone) * (usual + gone**2 * (pace - usual) + max(0.0, again - spent))
 
 
 def _money(amount: float) -> Decimal:

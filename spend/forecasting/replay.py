@@ -19,11 +19,11 @@ _SLOWER = 4  # the half-life that growth is measured against
 _APART = 2.0  # days that the two averages have to lie apart
 _FASTEST = 0.03  # a day, in logarithms: more is a step, not growth
 _DAMPING = 0.98  # a day; no growth lasts
-_WARM_UP = 7, 28
+_WARM_UP = 7, 28  # days before the first replay: a third of the past, but this at least and most
 _TAILS = 0.1, 0.9
 _OVERLAP = 2.0  # replays that overlap say little more than one: the range is that much wider
-_LEAST = 0.02
-_NOTHING = 0.02
+_LEAST = 0.02  # no range is narrower, to both sides
+_NOTHING = 0.02  # mean days; replays that expected less than this tell nothing in proportion
 
 
 class Track(NamedTuple):
