@@ -1,8 +1,8 @@
 """Which IP addresses lie in the internet, and which in somebody's own network.
 
-The networks are those of IANA's special-purpose address registries; Python's `is_global` knows
-most of them, but not the same in each release, and does not look into addresses that carry
-another one.
+The networks are those of IANA's special-purpose address registries. Python's `is_global` knows most
+of them too, but not the same in each release, and does not look into addresses that carry another
+one.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -55,7 +55,7 @@ _LOW = 0xFFFF_FFFF
 def is_public(address: Address) -> bool:
     """Whether packets to it leave for the internet, as far as the address says."""
     if isinstance(address, IPv4Address):
-        return address.is_global and not any(address in network for network in _NOT_PUBLIC_4)
+        return not any(address in network for network in _NOT_PUBLIC_4)
     carried = inner(address)
     if carried is not None and not is_public(carried):
         return False

@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -324,6 +325,15 @@ def test_an_answer_without_an_end_was_still_a_2xx(monkeypatch: pytest.MonkeyPatc
         connection.sendall(b"HTTP/1.1 202 Accepted\r\n\r\nyes")
         silent(connection)
 
+    def dripping(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 202 Accepted\r\n\r\n")
+        connection.settimeout(0.02)
+        for _ in range(500):
+            with suppress(TimeoutError):
+                connection.recv(1000)
+            connection.sendall(b"x")
+
     def flood(connection: socket.socket) -> None:
         connection.recv(1000)
         connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 999999999\r\n\r\n")
@@ -333,6 +343,10 @@ def test_an_answer_without_an_end_was_still_a_2xx(monkeypatch: pytest.MonkeyPatc
     with raw(endless) as port:
         outcome = send(f"http://127.0.0.1:{port}/")
         assert (outcome.result, outcome.status, outcome.answer) == ("delivered", 202, "yes")
+    with raw(dripping) as port:
+        outcome = send(f"http://127.0.0.1:{port}/")
+        assert outcome.result == "delivered"
+        assert len(outcome.answer) < 500
     with raw(flood) as port:
         outcome = send(f"http://127.0.0.1:{port}/")
         assert outcome.result == "delivered"

@@ -58,7 +58,7 @@ def add(name: str, url: str) -> str:
 def stored() -> str:
     """Everything that the table holds."""
     with transaction() as session:
-        return str(session.execute(text("SELECT channels::text FROM channels")).all())
+        return "\n".join(session.scalars(text("SELECT channels::text FROM channels")))
 
 
 def send(name: str) -> str:
@@ -226,6 +226,22 @@ def test_a_rotated_secret_and_the_old_one_sign_until_the_overlap_ends(
     for secret in (first, second, third):
         with pytest.raises(WebhookVerificationError):
             Webhook(secret).verify(got.body, got.headers)
+    # Nothing is kept of what signs no more: the URL and one secret.
+    assert stored().count("gAAAA") == 2
+
+
+def test_a_later_rotation_does_not_make_an_old_secret_last_longer(
+    home: Path, receiver: Hook
+) -> None:
+    add("ops", receiver.url())
+    run("rotate-secret", "ops", "--overlap", "1h")
+    run("rotate-secret", "ops", "--overlap", "7d")
+    with transaction() as session:
+        newest, middle, oldest = registry.named(session, "ops").secrets
+    assert newest.until is None
+    assert middle.until is not None
+    assert oldest.until is not None
+    assert oldest.until < middle.until
 
 
 def test_an_old_secret_ends_by_itself(home: Path, receiver: Hook) -> None:

@@ -112,6 +112,7 @@ ODD = [
     "http://.example.com/",
     "http://exa mple.com/",
     "http://example.com/a b",
+    "http://example.com/a\\b",
     "http://example.com/\r\nHost: x",
     "http://example.com/\x00",
     "http://example.com/\t",
@@ -164,6 +165,12 @@ def test_an_address_inside_is_refused_written_out_and_behind_a_name(text: str) -
         destination.check(
             destination.parse("https://example.com/x"), NOBODY, lambda *_: ["8.8.8.8", text]
         )
+
+
+def test_a_login_in_a_url_is_refused_without_being_shown() -> None:
+    with pytest.raises(AddressError, match="user or a password") as caught:
+        destination.parse("https://me:hunter2@example.com/")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_this_machines_own_resolver_leads_nobody_to_this_machine() -> None:
