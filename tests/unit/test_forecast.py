@@ -9,7 +9,7 @@ from decimal import Decimal
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spend.forecast import (
@@ -259,6 +259,7 @@ class TestUsualShare:
         assert usual_share([Decimal(0)] * 24, 0.3) == 0.3
 
     @given(st.lists(AMOUNTS, max_size=24), FRACTIONS, FRACTIONS)
+    @example([Decimal(3), Decimal(-2), Decimal(3)], 0.4, 0.6)  # an hour corrected below zero
     def test_it_grows_with_the_day_from_nothing_to_all(
         self, parts: list[Decimal], one: float, other: float
     ) -> None:
