@@ -19,7 +19,7 @@ from tests.support.programs import ROOT
 from tests.support.waiting import wait_for
 from worker.database import transaction
 
-MOODS = {"500": 0.12, "reset": 0.08, "slow": 0.05, "unanswered": 0.08}
+MOODS = {"500": 0.12, "reset": 0.08, "slow": 0.05, "unanswered": 0.15}
 
 
 def test_every_message_comes_in_order_while_the_receiver_fails_and_workers_die(
@@ -32,10 +32,10 @@ def test_every_message_comes_in_order_while_the_receiver_fails_and_workers_die(
             environment["REDIS_URL"],
             environment["DATABASE_URL"],
             receiver,
-            messages=120,
-            lanes=10,
-            kill_every=3,
-            dying=0.01,
+            messages=80,
+            lanes=16,
+            kill_every=5,
+            dying=0.004,
             seconds=120,
         )
     assert found.right, found
