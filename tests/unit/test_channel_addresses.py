@@ -1,8 +1,11 @@
 """A message never goes into the own network, however its address is spelt."""
 
-from ipaddress import IPv6Address, ip_address
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spend.delivery import addresses, destination
 from spend.delivery.destination import AddressError, ForbiddenError, Networks, UnresolvedError
@@ -165,6 +168,29 @@ def test_an_address_inside_is_refused_written_out_and_behind_a_name(text: str) -
         destination.check(
             destination.parse("https://example.com/x"), NOBODY, lambda *_: ["8.8.8.8", text]
         )
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.text(alphabet="0123456789abcdefx.:[]@/\\\\%#?-_ \u3002\uff11"),
+        st.from_regex(r"(0x)?[0-9a-f]{1,10}(\.(0x)?[0-9a-f]{1,4}){0,4}\.?", fullmatch=True),
+        st.ip_addresses().map(str),
+    )
+)
+def test_what_is_accepted_means_the_same_to_every_reader(text: str) -> None:
+    """Nothing but AddressError is raised, and no host is left that a resolver reads otherwise."""
+    for given_url in (f"http://{text}", f"https://[{text}]:8443/x?y", text):
+        try:
+            url = destination.parse(given_url)
+        except AddressError:
+            continue
+        assert destination.parse(url.text) == url
+        try:
+            read = socket.inet_aton(url.host)  # takes 127.1, 0x7f000001 and the like
+        except OSError:
+            continue
+        assert IPv4Address(read) == IPv4Address(url.host)
 
 
 def test_a_login_in_a_url_is_refused_without_being_shown() -> None:

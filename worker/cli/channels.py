@@ -59,6 +59,8 @@ def add(name: str, kind: str, address: str, *, as_json: bool) -> None:
         print_json({**_as_dict(added.channel), "secret": added.secret})
         return
     click.echo(f"Channel {name} ({kind}) goes to {added.channel.address}.")
+    if added.channel.address.startswith("http://"):
+        click.echo("It is http://, so whoever is on the way there can read the messages.")
     if added.secret:
         click.echo("Its signing secret, shown this once:")
         click.echo(added.secret)
