@@ -404,3 +404,37 @@ def test_old_messages_and_their_log_are_forgotten_and_counts_are_not(database: s
         log = session.scalars(text("SELECT message_id FROM deliveries")).all()
         counted = session.scalar(text("SELECT attempts FROM delivery_counts"))
     assert (left, log, counted) == (ids[1:], [ids[1]], 2)
+
+
+def test_a_lane_without_a_message_that_is_due_is_repaired_by_the_next_tidying(
+    database: str,
+) -> None:
+    """It should not happen; if it did, the lane would wait for ever."""
+    from tasks.delivery import tidy
+
+    outboxes.put(outboxes.channel(), count=2)
+    with transaction() as session:
+        session.execute(text("UPDATE outbox SET next_at = NULL"))
+    assert ring() == []
+    tidy()
+    assert ring() == ["one"]
+    assert [deliver(Receiver()).result for _ in range(3)] == ["delivered", "delivered", "idle"]
+
+
+def test_a_sender_that_hangs_beyond_its_own_limits_is_a_failed_attempt(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery's soft limit ends it; the attempt is logged, and the message has its pause."""
+    from celery.exceptions import SoftTimeLimitExceeded
+
+    from tasks import delivery
+    from worker import sending
+
+    def hang(*_: object) -> Outcome:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(sending, "send", hang)
+    outboxes.put(outboxes.channel())
+    assert delivery.deliver("one")["reason"] == "timeout"
+    assert states() == {"waiting": 1}
+    assert ring() == []
