@@ -58,7 +58,7 @@ def add(name: str, kind: str, address: str, *, as_json: bool) -> None:
     if as_json:
         print_json({**_as_dict(added.channel), "secret": added.secret})
         return
-    click.echo(f"Channel {name} ({kind}) goes to {added.channel.address}.")
+    click.echo(f"Channel {name} ({kind}) goes to {added.channel.address}")
     if added.channel.address.startswith("http://"):
         click.echo("It is http://, so whoever is on the way there can read the messages.")
     if added.secret:
