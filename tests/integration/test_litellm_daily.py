@@ -122,7 +122,8 @@ def test_sums_of_requests_that_another_route_may_have_brought_are_left_out(
 def test_daily_tables_that_are_written_beside_logs_are_not_read(
     lag: timedelta, litellm: LitellmTables, desk: Desk
 ) -> None:
-    litellm.log("chatcmpl-while-both-are-on", NOW - lag, spend=0.25, user="ada")
-    litellm.daily(TODAY, spend=0.25)
+    moment = datetime.now(UTC) - lag  # not NOW, which is when the run began
+    litellm.log("chatcmpl-while-both-are-on", moment, spend=0.25, user="ada")
+    litellm.daily(moment.date(), spend=0.25)
     result = synced(litellm, desk)
     assert (result.mode, result.rows, counted()[2]) == ("logs", 1, Decimal("0.25"))
