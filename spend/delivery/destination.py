@@ -145,11 +145,11 @@ def check(url: Url, allowed: Networks, resolve: Resolve | None = None) -> Checke
     listed = all(allowed.lists(url.host, address) for address in found)
     for address in found:
         if not (addresses.is_public(address) or allowed.lists(url.host, address)):
-            where = (
-                url.host if url.host == str(address) else f"{url.host} leads to {address}, which"
-            )
+            host = url.host
+            where = host if host == str(address) else f"{host} leads to {address}, which"
             raise ForbiddenError(
-                f"{where} is not in the internet but in a network of its own. An operator who wants messages to go there lists the host or its"
+                f"{where} is not in the internet but in a network of its own. An operator"
+                " who wants messages to go there lists the host or its"
                 " network in SPENDBEAT_WEBHOOK_ALLOWED."
             )
     if url.port < _FIRST_FREE_PORT and url.port not in _DEFAULT_PORTS.values() and not listed:
