@@ -404,6 +404,10 @@ def test_old_messages_and_their_log_are_forgotten_and_counts_are_not(database: s
         log = session.scalars(text("SELECT message_id FROM deliveries")).all()
         counted = session.scalar(text("SELECT attempts FROM delivery_counts"))
     assert (left, log, counted) == (ids[1:], [ids[1]], 2)
+    _move_log("31 days", "31 days")
+    with transaction() as session:
+        assert outbox.prune(session, days=30, dead_days=90) == 0
+        assert session.scalars(text("SELECT message_id FROM deliveries")).all() == []
 
 
 def test_a_lane_without_a_message_that_is_due_is_repaired_by_the_next_tidying(
