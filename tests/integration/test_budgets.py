@@ -162,8 +162,10 @@ def test_two_shards_move_the_same_budgets_without_waiting_for_each_other(databas
 def test_a_removed_budget_counts_no_more_and_a_paused_one_goes_on(database: str) -> None:
     budgets.add("paused")
     budgets.add("removed")
+    budgets.add("alone in its scope", scope={"project": "shop"})
     budgets.set_state("paused", "paused")
     budgets.set_state("removed", "removed")
+    budgets.set_state("alone in its scope", "removed")
     write()
     ledger.roll()
     assert budgets.spent() == {("paused", "2026-11-01", "openai"): (1, 0, 1)}
