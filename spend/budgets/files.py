@@ -98,7 +98,7 @@ def difference(change: Change) -> dict[str, tuple[Any, Any]]:
     return {
         name: (before.get(name), after.get(name))
         for name in reading.FIELDS
-        if before.get(name) != after.get(name)
+        if (before.get(name) or None) != (after.get(name) or None)
     }
 
 

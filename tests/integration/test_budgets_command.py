@@ -59,6 +59,7 @@ def test_a_budget_is_made_changed_shown_and_removed(database: str) -> None:
     assert [one["state"] for one in as_json("list", "--removed")] == ["removed"]
     history = run("history", "shop")
     assert "soft_limit: none -> 80" in history
+    assert "none -> none" not in history
     assert [v["change"] for v in as_json("history", "shop")] == [
         "added",
         "edited",
