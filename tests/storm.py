@@ -1,7 +1,8 @@
 """The long storm: writers out of order, workers killed, every message twice, for minutes.
 
     ./run storm --minutes 10
-    ./run storm gateway --help      (another one: callers killed, the database away)
+    ./run storm gateway --help      (callers killed, the database away)
+    ./run storm delivery --help     (receivers that fail, workers killed)
 
 Prints what was committed and what each way of counting made of it; exit code 1 if our totals are
 not exactly what was committed, or if the naive ways were not caught (then nothing was proved).
@@ -10,10 +11,13 @@ not exactly what was committed, or if the naive ways were not caught (then nothi
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from benchmarks.stack import database, server
 from tests.support import ledger
 from tests.support.storm import Outcome, storm
+
+OTHERS = ("delivery", "gateway")
 
 
 def report(outcome: Outcome) -> bool:
@@ -38,10 +42,8 @@ def report(outcome: Outcome) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
-    if words[:1] == ["gateway"]:
-        from tests.storm_gateway import main as gateway
-
-        return gateway(words[1:])
+    if words and words[0] in OTHERS:
+        return int(import_module(f"tests.storm_{words[0]}").main(words[1:]))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

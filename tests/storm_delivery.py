@@ -1,6 +1,6 @@
 """Deliver messages to a receiver that fails at random, while workers are killed with SIGKILL.
 
-    python -m tests.storm_delivery --messages 1000
+    ./run storm delivery --messages 1000
 
 The real beat, Redis and workers; their processes die at random between any two steps of a
 delivery, and now and then a whole worker does. Prints what was put and what came; exit code 1 if a
