@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from spend import adjustments
 from spend.adjustments import correct
 from spend.entries import Entry, Wanted
-from spend.pricing import PriceBook, overrides
+from spend.pricing import PriceBook
 from spend.pricing.money import dollars
 from spend.pricing.origin import UNPRICED, Origin
 from spend.pricing.tariff import Tariff
@@ -67,22 +67,6 @@ class SettleResult:
     def then(self, later: "SettleResult") -> "SettleResult":
         """Both together."""
         return SettleResult(self.rows + later.rows, self.delta + later.delta, later.after)
-
-
-class Prices:
-    """The newest prices, loaded again when they have changed; one per process."""
-
-    def __init__(self) -> None:
-        self._revision: tuple[int, int] | None = None
-        self._book = PriceBook()
-
-    def book(self, session: Session) -> PriceBook:
-        """Prices as they are known now."""
-        revision = overrides.revision(session)
-        if revision != self._revision:
-            self._book = PriceBook(overrides.load(session))
-            self._revision = revision
-        return self._book
 
 
 def digest(tariff: Tariff) -> UUID:

@@ -1,6 +1,5 @@
 from spend import audit as audits
-from spend import partitions, ticks
-from spend.sql import query
+from spend import conflicts, partitions, ticks
 from worker.base import LedgerTask
 from worker.celery import app
 
@@ -13,7 +12,7 @@ _HARD_LIMIT = 1800
 def prune(self: LedgerTask) -> int:
     """Forget the ticks that every cursor has passed, and old conflicts."""
     with self.transaction() as run:
-        run.session.execute(query("capture", "prune_conflicts"))
+        conflicts.prune(run.session)
         return ticks.prune(run.session)
 
 

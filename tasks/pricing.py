@@ -1,12 +1,13 @@
 from spend import settlement
 from spend.pricing import disagreements
+from spend.pricing.newest import Prices
 from worker.base import LedgerTask
 from worker.celery import app
 
 RING_SECONDS = 60.0
 # The price lists are read when a model with unpriced requests is looked up, and kept until they
 # change.
-_prices = settlement.Prices()
+_prices = Prices()
 
 
 @app.task(bind=True, base=LedgerTask)

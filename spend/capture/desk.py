@@ -1,6 +1,5 @@
 """Where events are booked as they come: one transaction per call, from as many threads as ask."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,14 @@ from spend.capture.completion import complete
 from spend.capture.dimensions import Dimensions
 from spend.capture.fields import arrange
 from spend.capture.normalise import Normaliser
+from spend.capture.priced import decided
 from spend.capture.request import Rejected, Request
-from spend.capture.staging import Attribute, Stager, attribute, decide_request
+from spend.capture.staging import Attribute, Stager, attribute
 from spend.capture.store import Store, StoreResult
+from spend.conflicts import Conflict, report
 from spend.errors import BadInputError
-from spend.pricing import PriceBook, overrides
-from spend.sql import query
+from spend.pricing import PriceBook
+from spend.pricing.newest import Prices
 
 _DAY = 86_400_000_000
 _RELOAD_SECONDS = 1.0
@@ -53,7 +54,7 @@ class Refused(BadInputError):  # noqa: N818 - a verdict on what was sent
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What became of the events of one call; all of them are in one of the five."""
+    """What became of the events of one call; each is in one of them, the unpriced in two."""
 
     imported: int
     known: int
@@ -72,8 +73,8 @@ class Desk:
         self._engine = engine
         self._lock = Lock()
         self._dimensions = Dimensions(engine)
+        self._prices = Prices()
         self._book = PriceBook()
-        self._prices: tuple[int, int] | None = None
         self._rules = ""
         self._attribute: Attribute | None = None
         self._loaded = float("-inf")
@@ -134,10 +135,7 @@ class Desk:
         if time.monotonic() - self._loaded < _RELOAD_SECONDS:
             return
         with Session(self._engine) as session:
-            prices = overrides.revision(session)
-            if prices != self._prices:
-                self._book = PriceBook(overrides.load(session))
-                self._prices = prices
+            self._book = self._prices.book(session)
             version = rules.version(session)
             if version != self._rules:
                 self._attribute = attribute(rules.load(session))
@@ -160,23 +158,18 @@ class Desk:
             return complete(session, telling, costs.__getitem__)
 
     def _decided(self, request: Request) -> tuple[int | None, int]:
-        booked = decide_request(self._book, request)
+        booked = decided(self._book, request)
         return booked.pico, self._dimensions.versions[booked.origin]
 
     def _report(
         self, route: str, conflicts: Sequence[Problem], requests: Mapping[int, Request]
     ) -> None:
-        said = [
-            {
-                "route": route,
-                "request_id": conflict.id,
-                "reason": conflict.reason,
-                "said": requests[conflict.index].as_json(),
-            }
+        found = [
+            Conflict(route, conflict.id, conflict.reason, requests[conflict.index].as_json())
             for conflict in conflicts
         ]
         with Session(self._engine) as session, session.begin():
-            session.execute(query("capture", "report_conflicts"), {"conflicts": json.dumps(said)})
+            report(session, found)
 
 
 def _spread(row: Mapping[str, object]) -> Mapping[str, object]:

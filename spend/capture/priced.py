@@ -9,7 +9,7 @@ from spend.capture.block import Column
 from spend.capture.plain import Plain
 from spend.capture.request import Request
 from spend.pricing import Origin, PriceBook
-from spend.pricing.booking import Costs, decide
+from spend.pricing.booking import Booked, Costs, decide
 from spend.pricing.rates import USUAL
 
 _AUDIO = (6, 7)
@@ -56,12 +56,12 @@ def price(plain: Plain, book: PriceBook, versions: Mapping[Origin, int]) -> tupl
     version = _take([versions[s.origin] if s else 0 for s in simple], codes)
     others = pc.invert(alike)
     one_by_one = [
-        _one(plain.request(index), book) for index in pc.indices_nonzero(others).to_pylist()
+        decided(book, plain.request(index)) for index in pc.indices_nonzero(others).to_pylist()
     ]
     if one_by_one:
-        texts = ["" if cost is None else str(cost) for cost, _ in one_by_one]
+        texts = ["" if one.pico is None else str(one.pico) for one in one_by_one]
         costs = pc.replace_with_mask(costs, others, pa.array(texts, pa.string()))
-        ids = pa.array([versions[origin] for _, origin in one_by_one], pa.int64())
+        ids = pa.array([versions[one.origin] for one in one_by_one], pa.int64())
         version = pc.replace_with_mask(version, others, ids)
     return costs, version
 
@@ -71,18 +71,18 @@ def zeros(rows: int) -> Column:
     return pa.repeat(pa.scalar(0, pa.int64()), rows)
 
 
-def _one(request: Request, book: PriceBook) -> tuple[int | None, Origin]:
-    booked = decide(
+def decided(book: PriceBook, request: Request) -> Booked:
+    """Which of a request's costs is booked."""
+    return decide(
         book,
         request.provider,
         request.model,
         request.started_us,
         request.usage,
         status=request.status,
-        tier=None,
-        costs=Costs(given=request.cost_pico),
+        tier=request.service_tier,
+        costs=Costs(request.cost_pico, request.gateway_pico, request.provider_pico),
     )
-    return booked.pico, booked.origin
 
 
 def _take(per_group: Sequence[int | bool], codes: Column) -> Column:

@@ -15,7 +15,7 @@ from spend.capture.occurrences import Occurrences
 from spend.capture.plain import Plain
 from spend.capture.request import EPOCH, Request
 from spend.pricing import Origin, PriceBook
-from spend.pricing.booking import Booked, Costs, decide
+from spend.pricing.booking import Booked
 
 _TABS = 14  # between the columns of `says`, unless a text has one itself
 _MINUTE = 60_000_000
@@ -30,20 +30,6 @@ def attribute(rules: Rules) -> Attribute | None:
         return None
     return lambda request: rules.apply(
         request.mix, request.provider, request.model, request.started_us
-    )
-
-
-def decide_request(book: PriceBook, request: Request) -> Booked:
-    """Which of a request's costs is booked."""
-    return decide(
-        book,
-        request.provider,
-        request.model,
-        request.started_us,
-        request.usage,
-        status=request.status,
-        tier=request.service_tier,
-        costs=Costs(request.cost_pico, request.gateway_pico, request.provider_pico),
     )
 
 
@@ -110,7 +96,7 @@ class Stager:
         return request.mix if self.attribute is None else self.attribute(request)
 
     def _decide(self, batch: Batch, request: Request) -> Booked:
-        booked = decide_request(self._book, request)
+        booked = priced.decided(self._book, request)
         if booked.pico is None:
             batch.unpriced.append(len(batch))
         elif booked[2:] != encoding.ALONE:

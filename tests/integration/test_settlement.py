@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import event, text
 
 from spend import sealing, settlement
+from spend.pricing.newest import Prices
 from spend.repricing import runs
 from spend.repricing.undo import undo
-from spend.settlement import Bucket, Prices, SettleResult, stretches, together
+from spend.settlement import Bucket, SettleResult, stretches, together
 from tasks import pricing
 from tests.support import ledger
 from tests.support.repricing import BEGIN, END, book, net, preview, price, reprice

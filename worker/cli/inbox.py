@@ -5,6 +5,7 @@ import json
 import click
 
 from spend import inbox as inboxes
+from spend.conflicts import newest
 from spend.sql import query
 from worker.cli.output import print_json, print_table
 from worker.database import transaction
@@ -88,9 +89,7 @@ def conflicts(*, limit: int, as_json: bool) -> None:
       spendbeat conflicts --limit 1000 --json
     """
     with transaction("spendbeat_reader") as session:
-        found = (
-            session.execute(query("capture", "list_conflicts"), {"limit": limit}).mappings().all()
-        )
+        found = newest(session, limit)
     if as_json:
         print_json([dict(row) for row in found])
         return
