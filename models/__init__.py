@@ -1,5 +1,6 @@
 """What is stored: one file per table."""
 
+from models.alert_history import AlertHistory
 from models.api_key_names import ApiKeyName
 from models.api_tokens import SCOPES, ApiToken
 from models.attribution_limits import AttributionLimit
@@ -8,6 +9,9 @@ from models.attribution_values import AttributionValue
 from models.attributions import ATTRIBUTION_FIELDS, Attribution
 from models.audits import Audit
 from models.base import Base
+from models.budget_alerts import ALERT_STATES, BudgetAlert
+from models.budget_checks import BudgetCheck
+from models.budget_news import BudgetNews
 from models.budget_queries import BudgetQuery
 from models.budget_spend import BudgetSpend
 from models.budget_versions import BUDGET_CHANGES, BudgetVersion
@@ -45,6 +49,7 @@ from models.spend_summary import SpendSummary
 from models.ticks import Tick
 
 __all__ = [
+    "ALERT_STATES",
     "ATTRIBUTION_FIELDS",
     "BUDGET_CHANGES",
     "BUDGET_STATES",
@@ -55,6 +60,7 @@ __all__ = [
     "SCOPES",
     "STATUSES",
     "TOKEN_CLASSES",
+    "AlertHistory",
     "ApiKeyName",
     "ApiToken",
     "Attribution",
@@ -64,6 +70,9 @@ __all__ = [
     "Audit",
     "Base",
     "Budget",
+    "BudgetAlert",
+    "BudgetCheck",
+    "BudgetNews",
     "BudgetQuery",
     "BudgetSpend",
     "BudgetVersion",

@@ -34,6 +34,19 @@ class Budget(Base):
     query_id: Mapped[int] = mapped_column(
         Integer, nullable=False, comment="what rollups match; of the newest version"
     )
+    arming: Mapped[int] = mapped_column(
+        Integer,
+        server_default=text("1"),
+        nullable=False,
+        comment="the version since which its crossings count; an edit of what is spent in which"
+        " period, or of limits, begins anew",
+    )
+    armed_at: Mapped[datetime] = mapped_column(
+        TIMESTAMP(timezone=True),
+        server_default=text("now()"),
+        nullable=False,
+        comment="when that was; periods that were over by then tell nothing",
+    )
     created_at: Mapped[datetime] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("now()"), nullable=False
     )

@@ -18,6 +18,7 @@ MAX_NAME = 100
 # Digits before the point in numeric(28, 12), and after it.
 _MOST = Decimal(10) ** 15
 _PLACES = -12
+_MOST_MINUTES = 30 * 24 * 60
 
 
 def check(definition: Definition) -> None:
@@ -45,7 +46,7 @@ def check_names(session: Session, definitions: Iterable[Definition]) -> None:
         channel
         for definition in definitions
         for threshold in definition.thresholds
-        for channel in threshold.channels
+        for channel in (*threshold.channels, *threshold.escalate_to)
     }
     if not named:
         return
@@ -143,5 +144,10 @@ def _threshold(threshold: Threshold, definition: Definition) -> None:
             "a threshold in percent needs a limit, soft or hard; without one, give thresholds as"
             " amounts, or none."
         )
+    if threshold.escalate_after is None:
+        if threshold.escalate_to:
+            raise BadInputError("escalate-to=NAME needs escalate=MINUTESm, such as escalate=30m.")
+    elif not 1 <= threshold.escalate_after <= _MOST_MINUTES:
+        raise BadInputError("a threshold escalates after 1 minute to 30 days.")
     if threshold.basis == "forecast" and definition.period == "total":
         raise BadInputError("all of time has no end to forecast; use a threshold of actual spend.")

@@ -20,7 +20,9 @@ SEVERITIES = ("info", "warning", "critical")
 class Threshold:
     """When to tell: percent of the limit, or an amount of dollars; one of the two is None.
 
-    channels: names of channels.
+    channels: names of channels; none is every one that is active. escalate_after: minutes in which
+    somebody is to acknowledge; None is without. escalate_to: names of channels that hear of it
+    then, beside the first ones.
     """
 
     percent: Decimal | None = None
@@ -28,6 +30,15 @@ class Threshold:
     basis: str = "actual"
     severity: str = "warning"
     channels: tuple[str, ...] = ()
+    escalate_after: int | None = None
+    escalate_to: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> str:
+        """80% or 500: what tells it from other thresholds of the same basis."""
+        if self.percent is None and self.amount is not None:
+            return plain(self.amount)
+        return f"{plain(self.percent or Decimal(0))}%"
 
     def dollars(self, limit: Decimal | None) -> Decimal | None:
         """The line it draws under a limit; None for a percentage of nothing."""
@@ -47,6 +58,8 @@ class Threshold:
             **size,
             "severity": self.severity,
             "channels": list(self.channels),
+            **({"escalate_after": self.escalate_after} if self.escalate_after else {}),
+            **({"escalate_to": list(self.escalate_to)} if self.escalate_to else {}),
         }
 
 
@@ -98,6 +111,11 @@ class Definition:
         hashed = blake2b(line.encode(), digest_size=16, person=b"spendbeat-budget")
         return UUID(bytes=hashed.digest())
 
+    @property
+    def limits(self) -> tuple[object, ...]:
+        """What arms a budget anew when it changes, beside the digest."""
+        return self.soft_limit, self.hard_limit, self.raise_by, self.raise_until
+
     def soft(self, now: datetime) -> Decimal | None:
         """The soft limit as it is now."""
         return self._raised(self.soft_limit, now)
@@ -119,7 +137,10 @@ class Definition:
 
 @dataclass(frozen=True)
 class Budget:
-    """A budget, or with `history` one of its versions. changed_*: of this version."""
+    """A budget, or with `history` one of its versions. changed_*: of this version.
+
+    arming, armed_at: the version since which its crossings count, and when it was made.
+    """
 
     id: int
     state: Literal["active", "paused", "removed"]
@@ -127,6 +148,8 @@ class Budget:
     definition: Definition
     created_at: datetime
     created_by: str
+    arming: int
+    armed_at: datetime
     changed_at: datetime
     changed_by: str
     change: str

@@ -11,6 +11,9 @@ from spend.budgets.definition import BASES, SEVERITIES, Definition, Threshold, p
 from spend.errors import BadInputError
 from spend.periods import WEEKDAYS, midnight
 
+THRESHOLD_FIELDS = ("at", "basis", "severity", "channels", "escalate", "escalate_to")
+_UNITS = {"m": 1, "h": 60, "d": 24 * 60}
+
 
 def read(said: Mapping[str, Any], base: Definition | None = None) -> Definition:
     """A definition from FIELDS; what is not said stays as in `base`. None or 'none' takes away.
@@ -61,27 +64,27 @@ def written(definition: Definition) -> dict[str, Any]:
 
 def described(threshold: Threshold) -> str:
     """A threshold in one word, which threshold() reads: 80%,forecast,critical,channel=ops."""
-    size = (
-        plain(threshold.amount)
-        if threshold.percent is None and threshold.amount is not None
-        else f"{plain(threshold.percent or Decimal(0))}%"
-    )
-    channels = (f"channel={name}" for name in threshold.channels)
-    return ",".join((size, threshold.basis, threshold.severity, *channels))
+    words = [threshold.size, threshold.basis, threshold.severity]
+    words += [f"channel={name}" for name in threshold.channels]
+    if threshold.escalate_after is not None:
+        words.append(f"escalate={threshold.escalate_after}m")
+    words += [f"escalate-to={name}" for name in threshold.escalate_to]
+    return ",".join(words)
 
 
 def threshold(said: object) -> Threshold:
-    """80%, or 500,forecast,critical,channel=ops; or a mapping of at, basis, severity, channels."""
+    """80%, or 500,forecast,critical,channel=ops,escalate=30m; or a mapping of THRESHOLD_FIELDS."""
     if isinstance(said, Mapping):
-        if unknown := sorted(map(str, said.keys() - {"at", "basis", "severity", "channels"})):
+        if unknown := sorted(map(str, said.keys() - set(THRESHOLD_FIELDS))):
             raise BadInputError(
-                f"A threshold has no {unknown[0]!r}; it has at, basis, severity, channels."
+                f"A threshold has no {unknown[0]!r}; it has {', '.join(THRESHOLD_FIELDS)}."
             )
-        channels = said.get("channels") or ()
-        if isinstance(channels, str):
-            channels = [channels]
         said_words = [str(said[name]) for name in ("basis", "severity") if said.get(name)]
-        return _threshold(said.get("at"), [*said_words, *(f"channel={name}" for name in channels)])
+        said_words += [f"channel={name}" for name in _names(said.get("channels"))]
+        if said.get("escalate"):
+            said_words.append(f"escalate={said['escalate']}")
+        said_words += [f"escalate-to={name}" for name in _names(said.get("escalate_to"))]
+        return _threshold(said.get("at"), said_words)
     size, *words = str(said).split(",")
     return _threshold(size, words)
 
@@ -109,22 +112,42 @@ def zone(said: object, field: str = "zone") -> str:
 
 def _threshold(size: object, words: Sequence[str]) -> Threshold:
     given = str(size).strip()
-    value = amount(given.removesuffix("%"), "threshold")
-    found: dict[str, Any] = {"percent" if given.endswith("%") else "amount": value}
-    channels = []
+    size_said = amount(given.removesuffix("%"), "threshold")
+    found: dict[str, Any] = {"percent" if given.endswith("%") else "amount": size_said}
+    named: dict[str, list[str]] = {"channel": [], "escalate-to": []}
     for word in (word.strip() for word in words):
+        key, _, value = word.partition("=")
         if word in BASES:
             found["basis"] = word
         elif word in SEVERITIES:
             found["severity"] = word
-        elif word.startswith("channel=") and word != "channel=":
-            channels.append(word.removeprefix("channel="))
+        elif key in named and value:
+            named[key].append(value)
+        elif key == "escalate" and value:
+            found["escalate_after"] = _minutes(value)
         else:
             raise BadInputError(
                 f"{word!r} says nothing about a threshold; it can be {', '.join(BASES)},"
-                f" {', '.join(SEVERITIES)} or channel=NAME."
+                f" {', '.join(SEVERITIES)}, channel=NAME, escalate=30m or escalate-to=NAME."
             )
-    return Threshold(**found, channels=tuple(dict.fromkeys(channels)))
+    return Threshold(
+        **found,
+        channels=tuple(dict.fromkeys(named["channel"])),
+        escalate_to=tuple(dict.fromkeys(named["escalate-to"])),
+    )
+
+
+def _minutes(said: str) -> int:
+    number, unit = said[:-1], said[-1:]
+    if not (number.isascii() and number.isdigit() and unit in _UNITS):
+        raise BadInputError(f"escalate={said} is not a time such as 30m, 2h or 1d.")
+    return int(number) * _UNITS[unit]
+
+
+def _names(said: object) -> Sequence[object]:
+    if not said:
+        return ()
+    return said if isinstance(said, Sequence) and not isinstance(said, str) else (said,)
 
 
 def _thresholds(said: object, _: str) -> tuple[Threshold, ...]:

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import RowMapping, insert, update
+from sqlalchemy import RowMapping, func, insert, update
 from sqlalchemy.orm import Session
 
 from models import Budget as Row
@@ -108,6 +109,14 @@ def save(session: Session, changes: Sequence[Change], by: str) -> list[Budget]:
     return [found[id_] for id_ in ids]
 
 
+def _arms(change: Change) -> bool:
+    """Whether crossings of the current period count from now on, also those told already."""
+    if change.before is None:
+        return True
+    old, new = change.before.definition, change.definition
+    return (old.digest, old.limits) != (new.digest, new.limits)
+
+
 def _moves(change: Change) -> bool:
     """Whether a change decides about what is spent in which period."""
     if change.before is None or change.kind == "removed":
@@ -170,6 +179,7 @@ def _write(
         made = insert(Row).returning(Row.id, sort_by_parameter_order=True)
         fresh = list(session.scalars(made, added))
     new_ids = iter(fresh)
+    now = session.scalar(func.now())
     ids = [next(new_ids) if c.before is None else c.before.id for c in changes]
     updated = [
         {
@@ -178,12 +188,16 @@ def _write(
             "state": c.state,
             "version": c.before.version + 1,
             "query_id": queries[c.definition.digest],
+            "arming": c.before.version + 1 if _arms(c) else c.before.arming,
+            # The transaction's time, as of the version that arms it.
+            "armed_at": now if _arms(c) else c.before.armed_at,
         }
         for c in changes
         if c.before is not None
     ]
     if updated:
-        session.execute(update(Row), updated)
+        # In the order in which a check locks them.
+        session.execute(update(Row), sorted(updated, key=itemgetter("id")))
     versions = [_version(c, id_, by) for c, id_ in zip(changes, ids, strict=True)]
     session.execute(insert(BudgetVersion), versions)
     return ids
@@ -212,8 +226,8 @@ def _version(change: Change, id_: int, by: str) -> dict[str, Any]:
     }
 
 
-_ITSELF = ("id", "state", "version", "created_at", "created_by", "changed_at", "changed_by",
-           "change")  # fmt: skip
+_ITSELF = ("id", "state", "version", "created_at", "created_by", "arming", "armed_at",
+           "changed_at", "changed_by", "change")  # fmt: skip
 
 
 def _budget(row: RowMapping) -> Budget:
@@ -230,4 +244,6 @@ def _threshold(stored: Mapping[str, Any]) -> Threshold:
         stored["basis"],
         stored["severity"],
         tuple(stored["channels"]),
+        stored.get("escalate_after"),
+        tuple(stored.get("escalate_to", ())),
     )

@@ -48,8 +48,9 @@ def _definition(command: click.decorators.FC) -> click.decorators.FC:
                 "thresholds",
                 multiple=True,
                 help="Percent of the limit (80%) or dollars (500), then, after commas, what it"
-                " is of and for: actual or forecast, info, warning or critical, channel=NAME."
-                " Or none. Default: 80% and 100%,critical.",
+                " is of and for: actual or forecast, info, warning or critical, channel=NAME"
+                " (default: every channel), escalate=30m, escalate-to=NAME. Or none. Default:"
+                " 80% and 100%,critical.",
             ),
             click.option(
                 "--raise",
