@@ -6,7 +6,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
 
-SCOPES = ("ingest", "read")
+SCOPES = ("ingest", "read", "budgets", "alerts", "channels", "guard")
 
 
 class ApiToken(Base):
@@ -19,7 +19,9 @@ class ApiToken(Base):
     __table_args__ = (
         CheckConstraint("name <> ''", name="named"),
         CheckConstraint(
-            "cardinality(scopes) > 0 AND scopes <@ ARRAY['ingest', 'read']", name="scopes"
+            "cardinality(scopes) > 0 AND"
+            " scopes <@ ARRAY['ingest', 'read', 'budgets', 'alerts', 'channels', 'guard']",
+            name="scopes",
         ),
         CheckConstraint("octet_length(digest) = 32", name="digest"),
         Index(
@@ -38,7 +40,9 @@ class ApiToken(Base):
         LargeBinary, unique=True, nullable=False, comment="SHA-256 of the secret"
     )
     scopes: Mapped[list[str]] = mapped_column(
-        ARRAY(Text), nullable=False, comment="what it may do: ingest, read"
+        ARRAY(Text),
+        nullable=False,
+        comment="what it may do: ingest, read, budgets, alerts, channels, guard",
     )
     created_at: Mapped[datetime] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("now()"), nullable=False

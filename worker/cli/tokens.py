@@ -24,14 +24,15 @@ def tokens() -> None:
     type=click.Choice(SCOPES),
     multiple=True,
     required=True,
-    help="What it may do; can be given twice.",
+    help="What it may do; can be given several times.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def create(name: str, scopes: tuple[str, ...], *, as_json: bool) -> None:
     """Make a token and print its secret, this once.
 
-    ingest sends events; read asks for figures. Only a hash of the secret is stored: who loses it
-    makes another token.
+    ingest sends events, guard asks before calls, read asks for figures and looks at all the rest;
+    budgets, alerts and channels change those, and look at them. Only a hash of the secret is
+    stored: who loses it makes another token.
 
     \b
     Examples:
