@@ -9,6 +9,14 @@ class BadInputError(SpendbeatError):
     """The input cannot be used."""
 
 
+class UnknownError(BadInputError):
+    """There is nothing of this name or number."""
+
+
+class TakenError(BadInputError):
+    """This name belongs to another one already."""
+
+
 class UnavailableError(SpendbeatError):
     """A server that is needed does not answer."""
 

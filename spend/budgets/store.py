@@ -16,7 +16,7 @@ from models import BudgetQuery, BudgetVersion
 from spend.budgets import sums
 from spend.budgets.checking import check, check_names
 from spend.budgets.definition import Budget, Definition, Threshold
-from spend.errors import BadInputError
+from spend.errors import TakenError, UnknownError
 from spend.sql import query
 
 Kind = Literal["added", "edited", "paused", "resumed", "removed"]
@@ -46,14 +46,14 @@ def load(
 
 
 def find(session: Session, which: str, *, removed: bool = False) -> Budget:
-    """A budget by its name or number. Raises BadInputError."""
+    """A budget by its name or number. Raises UnknownError."""
     found = [
         budget
         for budget in load(session, removed=removed)
         if which in (budget.name, str(budget.id))
     ]
     if not found:
-        raise BadInputError(f"There is no budget {which!r}; see 'spendbeat budgets list'.")
+        raise UnknownError(f"There is no budget {which!r:.120}; see 'spendbeat budgets list'.")
     return max(found, key=lambda budget: (budget.state != "removed", budget.id))
 
 
@@ -130,7 +130,7 @@ def _check_unique(session: Session, changes: Sequence[Change]) -> None:
     binds = {"names": names, "ids": touched}
     taken = Counter([*names, *session.scalars(query("budgets", "namesakes"), binds)])
     if twice := [name for name, times in taken.items() if times > 1]:
-        raise BadInputError(f"There is a budget {twice[0]!r} already.")
+        raise TakenError(f"There is a budget {twice[0]!r} already.")
 
 
 def _queries(session: Session, definitions: Iterable[Definition]) -> dict[UUID, int]:

@@ -15,7 +15,7 @@ from models import Channel as Row
 from spend.delivery import destination, email, webhook
 from spend.delivery.channels import Channel, Sealed
 from spend.delivery.destination import ForbiddenError, Networks, Resolve, Url
-from spend.errors import BadInputError
+from spend.errors import BadInputError, TakenError, UnknownError
 from spend.secrets import Keys
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}", re.ASCII)
@@ -41,7 +41,9 @@ def add(
     allowed: Networks,
     resolve: Resolve | None = None,
 ) -> Added:
-    """A new channel. keys: None is fine for email. Raises BadInputError, without the address."""
+    """A new channel. keys: None is fine for email. Raises BadInputError, without the address,
+    and TakenError where the name is another one's.
+    """
     if not _NAME.fullmatch(name):
         raise BadInputError(
             f"{name!r:.120} cannot be a channel's name: use letters, digits and . _ @ - (at most"
@@ -65,7 +67,7 @@ def add(
         .returning(*_PUBLIC)
     ).first()
     if row is None:
-        raise BadInputError(
+        raise TakenError(
             f"There is a channel called {name} already. Remove it ('spendbeat channels remove"
             f" {name}'), or choose another name."
         )
@@ -95,10 +97,10 @@ def find(session: Session, channel_id: int) -> Channel | None:
 
 
 def named(session: Session, name: str) -> Channel:
-    """The channel of a name, without the removed. Raises BadInputError."""
+    """The channel of a name, without the removed. Raises UnknownError."""
     row = session.execute(select(*_ALL).where(Row.name == name, Row.state != "removed")).first()
     if row is None:
-        raise BadInputError(f"There is no channel called {name!r:.120}; see 'channels list'.")
+        raise UnknownError(f"There is no channel called {name!r:.120}; see 'channels list'.")
     return _channel(row)
 
 
