@@ -1,4 +1,4 @@
-"""How budgets are shown: tables for people, dictionaries for JSON."""
+"""How budgets are shown to people; spend/budgets/saying.py has them as JSON."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from spend.budgets import reading
-from spend.budgets.definition import Budget, Definition, plain
+from spend.budgets.definition import Budget, Definition
 from spend.budgets.files import Plan, difference
 from spend.budgets.standing import BudgetStatus, PeriodSpend
 from spend.budgets.store import Change
@@ -17,74 +17,6 @@ from worker.cli.output import dollars, print_table, total
 
 _BAR = 20
 _CENT = Decimal("0.01")
-
-
-def as_dict(budget: Budget) -> dict[str, Any]:
-    """A budget, or a version of it, as JSON."""
-    return {
-        "id": budget.id,
-        "state": budget.state,
-        "version": budget.version,
-        **reading.written(budget.definition),
-        "created_at": budget.created_at.isoformat(),
-        "created_by": budget.created_by,
-        "changed_at": budget.changed_at.isoformat(),
-        "changed_by": budget.changed_by,
-        "change": budget.change,
-    }
-
-
-def period_dict(period: PeriodSpend) -> dict[str, Any]:
-    return {
-        **_span_dict(period.span),
-        "requests": period.requests,
-        "unpriced": period.unpriced,
-        "spend": plain(period.spend),
-    }
-
-
-def status_dict(status: BudgetStatus) -> dict[str, Any]:
-    """How a budget stands, as JSON; amounts are texts."""
-    expected = status.forecast
-    return {
-        "id": status.budget.id,
-        "name": status.budget.name,
-        "state": status.budget.state,
-        **_span_dict(status.span),
-        "phase": status.phase,
-        "requests": status.requests,
-        "unpriced": status.unpriced,
-        "spend": plain(status.spend),
-        **{
-            name: None if value is None else plain(value)
-            for name in ("soft", "hard", "limit", "left", "percent")
-            for value in [getattr(status, name)]
-        },
-        "days_left": status.days_left,
-        "forecast": None
-        if expected is None
-        else {name: plain(getattr(expected, name)) for name in ("expected", "low", "high")},
-        "no_forecast_because": status.silent,
-    }
-
-
-def plan_dict(plan: Plan, *, applied: bool) -> dict[str, Any]:
-    return {
-        "applied": applied,
-        "changes": [
-            {
-                "change": change.kind,
-                "name": change.definition.name,
-                "fields": {
-                    name: {"before": before, "after": after}
-                    for name, (before, after) in _fields(change).items()
-                },
-            }
-            for change in plan.changes
-        ],
-        "same": list(plan.same),
-        "left": list(plan.left),
-    }
 
 
 def show_list(budgets: Sequence[Budget]) -> None:
@@ -202,15 +134,6 @@ def _said(value: object) -> str:
     if isinstance(value, list):
         return " ".join(value) or "none"
     return "none" if value in (None, "") else str(value)
-
-
-def _span_dict(span: Span) -> dict[str, Any]:
-    return {
-        "first_day": None if span.end is None else span.first.isoformat(),
-        "last_day": None if span.end is None else (span.end - timedelta(days=1)).isoformat(),
-        "starts": None if span.starts is None else span.starts.isoformat(),
-        "ends": None if span.ends is None else span.ends.isoformat(),
-    }
 
 
 def _days(span: Span) -> str:

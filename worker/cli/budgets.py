@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from spend.budgets import files, reading, standing, store, sums
+from spend.budgets import files, reading, saying, standing, store, sums
 from spend.budgets.definition import Budget
 from spend.budgets.store import Kind
 from spend.periods import KINDS, WEEKDAYS
@@ -127,7 +127,7 @@ def list_(*, removed: bool, as_json: bool) -> None:
     with transaction("spendbeat_reader") as session:
         found = store.load(session, removed=removed)
     if as_json:
-        print_json([views.as_dict(budget) for budget in found])
+        print_json([saying.budget(budget) for budget in found])
     elif not found:
         click.echo("There are none; 'spendbeat budgets add' makes one.")
     else:
@@ -150,7 +150,7 @@ def show(budget: str, *, periods: int, as_json: bool) -> None:
         found = store.find(session, budget, removed=True)
         past = standing.past(session, found, periods)
     if as_json:
-        print_json({**views.as_dict(found), "periods": [views.period_dict(p) for p in past]})
+        print_json({**saying.budget(found), "periods": [saying.period(p) for p in past]})
     else:
         views.show_one(found, past, now)
 
@@ -244,7 +244,7 @@ def history(budget: str, *, as_json: bool) -> None:
     with transaction("spendbeat_reader") as session:
         found = store.history(session, store.find(session, budget, removed=True))
     if as_json:
-        print_json([views.as_dict(version) for version in found])
+        print_json([saying.budget(version) for version in found])
     else:
         views.show_history(found)
 
@@ -267,7 +267,7 @@ def status(names: Sequence[str], *, as_json: bool) -> None:
         ids = [store.find(session, name).id for name in names] if names else None
         found = standing.status(session, datetime.now(UTC), ids)
     if as_json:
-        print_json([views.status_dict(one) for one in found])
+        print_json([saying.status(one) for one in found])
     elif not found:
         click.echo("There are none; 'spendbeat budgets add' makes one.")
     else:
@@ -312,14 +312,14 @@ def apply(file: Path, *, dry_run: bool, remove_others: bool, as_json: bool) -> N
         with transaction() as session:
             plan = files.apply(session, wanted, who(), remove_others=remove_others)
     if as_json:
-        print_json(views.plan_dict(plan, applied=not dry_run))
+        print_json(saying.plan(plan, applied=not dry_run))
     else:
         views.show_plan(plan, applied=not dry_run)
 
 
 def _tell(budget: Budget, sentence: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(views.as_dict(budget))
+        print_json(saying.budget(budget))
     else:
         click.echo(sentence)
 
