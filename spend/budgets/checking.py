@@ -15,9 +15,12 @@ from spend.sql import query
 
 MAX_TEXT = 512
 MAX_NAME = 100
+MAX_NOTE = 2000
+MAX_THRESHOLDS = 50
 # Digits before the point in numeric(28, 12), and after it.
 _MOST = Decimal(10) ** 15
-_PLACES = -12
+_PLACES = 12
+_SMALLEST = Decimal(1).scaleb(-_PLACES)
 _MOST_MINUTES = 30 * 24 * 60
 
 
@@ -29,6 +32,7 @@ def check(definition: Definition) -> None:
         _period(definition)
         _limits(definition)
         _thresholds(definition)
+        _note(definition.note)
     except BadInputError as error:
         raise BadInputError(f"Budget {definition.name[:MAX_NAME]!r}: {error}") from None
 
@@ -62,6 +66,11 @@ def _name(name: str) -> None:
         )
     if name.isdigit():
         raise BadInputError("a name of digits alone could be a budget's number.")
+
+
+def _note(note: str) -> None:
+    if len(note) > MAX_NOTE or "\0" in note:
+        raise BadInputError(f"a note has at most {MAX_NOTE:,} characters.")
 
 
 def _scope(definition: Definition) -> None:
@@ -115,16 +124,20 @@ def _limits(definition: Definition) -> None:
 
 
 def _amount(amount: Decimal) -> None:
-    exponent = amount.normalize().as_tuple().exponent
     if not amount.is_finite() or not 0 < amount < _MOST:
-        raise BadInputError(f"{amount} is not an amount of dollars above 0.")
-    if isinstance(exponent, int) and exponent < _PLACES:
-        raise BadInputError(f"{amount} has more than {-_PLACES} places.")
+        raise BadInputError(f"{amount:.40} is not an amount of dollars above 0.")
+    if amount != amount.quantize(_SMALLEST):
+        raise BadInputError(f"{amount:.40} has more than {_PLACES} places.")
 
 
 def _thresholds(definition: Definition) -> None:
+    if len(definition.thresholds) > MAX_THRESHOLDS:
+        raise BadInputError(f"it has more than {MAX_THRESHOLDS} thresholds.")
     for threshold in definition.thresholds:
         _threshold(threshold, definition)
+        for channel in (*threshold.channels, *threshold.escalate_to):
+            if not channel.isprintable():
+                raise BadInputError(f"{channel[:MAX_NAME]!r} cannot be a channel's name.")
     if len(set(definition.thresholds)) < len(definition.thresholds):
         raise BadInputError("a threshold is there twice.")
 

@@ -14,7 +14,7 @@ from spend.budgets.definition import Budget, Definition
 from spend.budgets.store import Change, Kind
 from spend.errors import BadInputError
 
-_STATES = ("active", "paused")
+STATES = ("active", "paused")
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,25 @@ def parse(source: str) -> list[Wanted]:
         found = yaml.safe_load(source)
     except yaml.YAMLError as error:
         raise BadInputError(f"This is not YAML: {' '.join(str(error).split())}") from None
+    return several(found)
+
+
+def several(found: object) -> list[Wanted]:
+    """The budgets in what a file or a request says. Raises BadInputError, which says in which one
+    the mistake is.
+    """
     if not isinstance(found, Mapping) or found.keys() != {"budgets"}:
-        raise BadInputError("A file of budgets is a mapping with one key, budgets.")
+        raise BadInputError("Budgets are a mapping with one key, budgets.")
     listed = found["budgets"] or []
     if not isinstance(listed, list):
         raise BadInputError("budgets is a list.")
-    wanted = [_wanted(item, place) for place, item in enumerate(listed, 1)]
+    wanted = []
+    for place, item in enumerate(listed, 1):
+        name = item.get("name", place) if isinstance(item, Mapping) else place
+        try:
+            wanted.append(single(item))
+        except BadInputError as error:
+            raise BadInputError(f"Budget {name!r:.120}: {error}") from None
     counted = Counter(one.definition.name for one in wanted)
     for name, times in counted.items():
         if times > 1:
@@ -102,18 +115,15 @@ def difference(change: Change) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _wanted(item: object, place: int) -> Wanted:
+def single(item: object) -> Wanted:
+    """One budget and its state. Raises BadInputError."""
     if not isinstance(item, Mapping):
-        raise BadInputError(f"Budget {place} of the file is not a mapping of fields.")
+        raise BadInputError("A budget is a mapping of fields.")
     said = dict(item)
     state = said.pop("state", "active")
-    name = said.get("name", place)
-    if state not in _STATES:
-        raise BadInputError(f"Budget {name!r} of the file: state is active or paused.")
-    try:
-        return Wanted(reading.read(said), state)
-    except BadInputError as error:
-        raise BadInputError(f"Budget {name!r} of the file: {error}") from None
+    if state not in STATES:
+        raise BadInputError("state is active or paused.")
+    return Wanted(reading.read(said), state)
 
 
 def _changes(before: Budget | None, wanted: Wanted) -> list[Change]:

@@ -13,6 +13,7 @@ from spend.periods import WEEKDAYS, midnight
 
 THRESHOLD_FIELDS = ("at", "basis", "severity", "channels", "escalate", "escalate_to")
 _UNITS = {"m": 1, "h": 60, "d": 24 * 60}
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
 def read(said: Mapping[str, Any], base: Definition | None = None) -> Definition:
@@ -139,8 +140,8 @@ def _threshold(size: object, words: Sequence[str]) -> Threshold:
 
 def _minutes(said: str) -> int:
     number, unit = said[:-1], said[-1:]
-    if not (number.isascii() and number.isdigit() and unit in _UNITS):
-        raise BadInputError(f"escalate={said} is not a time such as 30m, 2h or 1d.")
+    if not (number.isascii() and number.isdigit() and len(number) < 7 and unit in _UNITS):  # noqa: PLR2004 - of a month in minutes five are enough
+        raise BadInputError(f"escalate={said:.40} is not a time such as 30m, 2h or 1d.")
     return int(number) * _UNITS[unit]
 
 
@@ -170,9 +171,10 @@ def _raise(said: object, in_zone: str) -> dict[str, Any]:
         except ValueError:
             raise BadInputError(f"{until!r} is not a date such as 2026-12-01.") from None
     if isinstance(until, datetime):
+        _usual(until, "until")
         moment = until if until.tzinfo else until.replace(tzinfo=ZoneInfo(in_zone))
     elif isinstance(until, date):
-        moment = midnight(until, ZoneInfo(in_zone))
+        moment = midnight(_usual(until, "until"), ZoneInfo(in_zone))
     else:
         raise BadInputError(f"{until!r} is not a date such as 2026-12-01.")
     return {"raise_by": amount(said["by"], "raise"), "raise_until": moment}
@@ -202,11 +204,21 @@ def _date(said: object, name: str) -> date | None:
     if _none(said):
         return None
     if isinstance(said, date) and not isinstance(said, datetime):
-        return said
+        return _usual(said, name)
     try:
-        return date.fromisoformat(str(said))
+        found = date.fromisoformat(str(said))
     except ValueError:
         raise BadInputError(f"{name} {said!r} is not a date such as 2026-12-01.") from None
+    return _usual(found, name)
+
+
+def _usual(day: date, name: str) -> date:
+    """A date that stays one in every time zone. Raises BadInputError."""
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise BadInputError(
+            f"{name} {day.year:04} is not a year from {_FIRST_YEAR} to {_LAST_YEAR}."
+        )
+    return day
 
 
 def _text(said: object, name: str) -> str:
