@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from spend.delivery import email, slack, webhook
 from spend.delivery.destination import Networks, Resolve
 from spend.delivery.email import MailServer
 from spend.delivery.outcome import Message, Outcome
 from spend.secrets import Keys, SecretKeyError
+
+# So long at most an old signing secret signs beside a new one.
+LONGEST_OVERLAP = timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,17 @@ class Channel:
     created_at: datetime
     sealed_url: str | None = field(default=None, repr=False)
     secrets: tuple[Sealed, ...] = ()
+
+
+def shown(channel: Channel) -> dict[str, Any]:
+    """A channel as JSON, without its secrets."""
+    times = ("state_at", "failing_since", "created_at")
+    found: dict[str, Any] = {
+        name: getattr(channel, name)
+        for name in ("id", "name", "kind", "address", "state", "state_at", "state_reason",
+                     "failing_since", "created_at")
+    }  # fmt: skip
+    return found | {name: found[name].isoformat() for name in times if found[name] is not None}
 
 
 def send(

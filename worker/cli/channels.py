@@ -1,25 +1,19 @@
 """Channels: where messages go."""
 
-import re
 import sys
-import uuid
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import click
 
 from models import CHANNEL_KINDS
-from spend.delivery import registry
-from spend.delivery.channels import Channel
+from spend.delivery import registry, trial
+from spend.delivery.channels import LONGEST_OVERLAP, Channel, shown
 from spend.delivery.outcome import Message, Outcome
-from spend.errors import BadInputError
+from spend.lengths import length
 from worker import sending
 from worker.cli.output import print_json, print_table
 from worker.database import transaction
-
-_SPAN = re.compile(r"([0-9]{1,6})([smhd]?)", re.ASCII)
-_UNITS = {"": 3600, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_LONGEST_OVERLAP = timedelta(days=90)
 
 
 @click.group
@@ -56,7 +50,7 @@ def add(name: str, kind: str, address: str, *, as_json: bool) -> None:
             keys = sending.keys() if known else sending.first_keys()
         added = registry.add(session, name, kind, address, keys, allowed=sending.allowed())
     if as_json:
-        print_json({**_as_dict(added.channel), "secret": added.secret})
+        print_json({**shown(added.channel), "secret": added.secret})
         return
     click.echo(f"Channel {name} ({kind}) goes to {added.channel.address}")
     if added.channel.address.startswith("http://"):
@@ -81,7 +75,7 @@ def list_(*, removed: bool, as_json: bool) -> None:
     with transaction("spendbeat_reader") as session:
         found = registry.listed(session, removed=removed)
     if as_json:
-        print_json([_as_dict(channel) for channel in found])
+        print_json([shown(channel) for channel in found])
         return
     print_table(
         ["name", "kind", "address", "state", "since", "failing since"],
@@ -116,7 +110,7 @@ def test(name: str, *, as_json: bool) -> None:
     """
     with transaction() as session:
         channel = registry.named(session, name)
-    message = _trial(channel)
+    message = trial.message(channel)
     outcome = sending.send(channel, message)
     if as_json:
         print_json({"channel": name, "id": message.id, **asdict(outcome)})
@@ -175,7 +169,7 @@ def rotate_secret(name: str, *, overlap: str, as_json: bool) -> None:
       spendbeat channels rotate-secret ops
       spendbeat channels rotate-secret ops --overlap 0
     """
-    span = _span(overlap)
+    span = length(overlap, LONGEST_OVERLAP)
     with transaction() as session:
         channel = registry.named(session, name)
         secret = registry.rotate_secret(session, channel.id, sending.keys(), span)
@@ -207,15 +201,6 @@ def remove(name: str, *, yes: bool) -> None:
     click.echo(f"Channel {name} is removed.")
 
 
-def _trial(channel: Channel) -> Message:
-    now = datetime.now(UTC)
-    words = (
-        f"This is a test of the channel {channel.name}. Nothing is wrong, nothing is to be done."
-    )
-    body = {"version": 1, "title": "Spendbeat: a test", "text": words, "channel": channel.name}
-    return Message(f"msg_{uuid.uuid4().hex}", now, "channel.test", body)
-
-
 def _show(channel: Channel, message: Message, outcome: Outcome) -> None:
     verdict = "Accepted" if outcome.result == "delivered" else f"Not accepted ({outcome.reason})"
     status = f"status {outcome.status}" if outcome.status is not None else "no answer"
@@ -225,26 +210,6 @@ def _show(channel: Channel, message: Message, outcome: Outcome) -> None:
         click.echo(f"It asks to wait for {outcome.retry_after:.0f} s.")
     if outcome.answer:
         click.echo(f"It said: {outcome.answer}" if outcome.status else outcome.answer)
-
-
-def _span(text: str) -> timedelta:
-    found = _SPAN.fullmatch(text.strip())
-    if not found:
-        raise BadInputError(f"{text!r:.50} is not a length of time such as 30m, 24h or 7d.")
-    span = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-    if span > _LONGEST_OVERLAP:
-        raise BadInputError(f"{text} is too long: at most {_LONGEST_OVERLAP.days} days.")
-    return span
-
-
-def _as_dict(channel: Channel) -> dict[str, object]:
-    found: dict[str, object] = asdict(channel)
-    for name in ("sealed_url", "secrets"):
-        del found[name]
-    for name in ("state_at", "failing_since", "created_at"):
-        moment = getattr(channel, name)
-        found[name] = moment.isoformat() if moment else None
-    return found
 
 
 commands = {"channels": channels}
