@@ -3,7 +3,8 @@
 Cost should follow what the new rows touch, not how many budgets there are. Each budget is of one
 project, after the first thousand or so also of one model, by month, week or day, in one of four
 zones; the rows are of as many projects as there are attributions, so with many budgets each row
-moves one or two of its own. "edit" adds a budget to those there are, "apply" all of them at once.
+moves one or two of its own. "edit" adds a budget to those there are, "apply" all of them at once;
+"scrape" is what budgets add to one of the exporter's.
 
     ./run bench budgets
     ./run bench budgets --history 1000000 --attributions 1000 --repeat 9
@@ -23,7 +24,9 @@ from spend import attributions, audit
 from spend.attribution.mix import Mix
 from spend.budgets import reading, standing, store
 from spend.budgets.store import Change
+from worker import budget_figures
 from worker.database import transaction
+from worker.metrics import MOST_BUDGETS
 
 NEW = 1_000
 ZONES = ("UTC", "Asia/Kathmandu", "Europe/Berlin", "America/New_York")
@@ -92,6 +95,13 @@ def measured(
     edit = timed(lambda: make(1_000_000 + budgets, 1_000_001 + budgets, options.attributions))
     with transaction() as session:
         status = timed(lambda: standing.status(session, NOW))
+    with transaction("spendbeat_reader") as session:
+        scrape = median(
+            [
+                timed(lambda: list(budget_figures.collect(session.connection(), MOST_BUDGETS)))
+                for _ in range(options.repeat)
+            ]
+        )
     with transaction() as session:
         verify = timed(lambda: prove(session))
     return (
@@ -102,6 +112,7 @@ def measured(
         f"{edit:.2f}",
         f"{apply:.1f}",
         f"{status:.2f}",
+        f"{scrape * 1000:.1f}",
         f"{verify:.2f}",
     )
 
@@ -139,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{NEW:,} new rows on {options.history:,} of {options.attributions:,} attributions,"
         f" median of {options.repeat}",
         ["budgets", "batch ms", "database ms", "buffers", "edit s", "apply s", "status s",
-         "verify s"],
+         "scrape ms", "verify s"],
         lines,
     )  # fmt: skip
     return 0

@@ -7,7 +7,7 @@ answers, with *_up 0, also where neither server does.
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from socketserver import ThreadingMixIn
-from typing import Any, SupportsFloat
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from celery import Celery
@@ -23,10 +23,9 @@ from spend.attribution import limits
 from spend.attribution.caps import kind
 from spend.errors import UnavailableError
 from spend.sql import query
-from worker import broker, metrics
+from worker import broker, budget_figures, metrics
 from worker.celery_events import EventCounter, EventThread
 from worker.database import make_engine
-from worker.metrics import Figure
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +34,14 @@ _STATEMENT_TIMEOUT = text("SET LOCAL statement_timeout = '4s'")
 
 
 class PostgresCollector:
-    """What Postgres knows, in one short transaction as the reader."""
+    """What Postgres knows, in one short transaction as the reader.
 
-    def __init__(self, engine: Engine) -> None:
+    budgets: how many of them have figures of their own.
+    """
+
+    def __init__(self, engine: Engine, budgets: int = metrics.MOST_BUDGETS) -> None:
         self._engine = engine
+        self._budgets = budgets
 
     def describe(self) -> Iterable[Metric]:
         return []  # without this, registering would already ask Postgres
@@ -53,13 +56,14 @@ class PostgresCollector:
                 found += _ingest(connection)
                 found += _spools(connection)
                 found += _litellm(connection)
+                found += budget_figures.collect(connection, self._budgets)
                 found += _outbox(connection)
-                found.append(_one(metrics.MONTHS_AHEAD, _months_ahead(connection)))
+                found.append(metrics.MONTHS_AHEAD.one(_months_ahead(connection)))
                 found.append(_capped(connection))
         except SQLAlchemyError as error:
             log.warning("Postgres did not answer a scrape: %s", str(error).splitlines()[0])
-            return [_one(metrics.DATABASE_UP, 0)]
-        return [_one(metrics.DATABASE_UP, 1), *found]
+            return [metrics.DATABASE_UP.one(0)]
+        return [metrics.DATABASE_UP.one(1), *found]
 
 
 class RedisCollector:
@@ -82,14 +86,8 @@ class RedisCollector:
                     lengths.add_metric([name], length)
         except RedisError as error:
             log.warning("Redis did not answer a scrape: %s", error)
-            return [_one(metrics.REDIS_UP, 0)]
-        return [_one(metrics.REDIS_UP, 1), lengths]
-
-
-def _one(figure: Figure, value: SupportsFloat) -> Metric:
-    family = figure.family()
-    family.add_metric([], float(value))
-    return family
+            return [metrics.REDIS_UP.one(0)]
+        return [metrics.REDIS_UP.one(1), lengths]
 
 
 def _first(connection: Connection, name: str) -> Row[Any] | None:
@@ -99,8 +97,8 @@ def _first(connection: Connection, name: str) -> Row[Any] | None:
 def _ticks(connection: Connection) -> Iterator[Metric]:
     tick = _first(connection, "tick")
     if tick is not None:
-        yield _one(metrics.TICK_ID, tick.id)
-        yield _one(metrics.TICK_AGE, tick.age)
+        yield metrics.TICK_ID.one(tick.id)
+        yield metrics.TICK_AGE.one(tick.age)
 
 
 def _shards(connection: Connection) -> list[Metric]:
@@ -112,27 +110,26 @@ def _shards(connection: Connection) -> list[Metric]:
         metrics.ROLLUP_BATCHES: "batches_total",
         metrics.ROLLUP_SECONDS: "seconds_total",
     }
-    return [_many(figure, rows, ("provider",), column) for figure, column in columns.items()]
+    return [figure.many(rows, column) for figure, column in columns.items()]
 
 
 def _audit(connection: Connection) -> Iterator[Metric]:
     audit = _first(connection, "audit")
     if audit is not None:
-        yield _one(metrics.AUDIT_AGE, audit.age)
-        yield _one(metrics.AUDIT_ROWS, audit.rows)
-        yield _one(metrics.AUDIT_DIFFERENCE, audit.difference)
-        yield _one(metrics.AUDIT_MISMATCHES, audit.mismatches)
+        yield metrics.AUDIT_AGE.one(audit.age)
+        yield metrics.AUDIT_ROWS.one(audit.rows)
+        yield metrics.AUDIT_DIFFERENCE.one(audit.difference)
+        yield metrics.AUDIT_MISMATCHES.one(audit.mismatches)
 
 
 def _spend(connection: Connection) -> list[Metric]:
     rows = connection.execute(query("metrics", "spend"), {"most": metrics.MOST_MODELS}).all()
-    labels = ("provider", "model")
     columns = {
         metrics.SPEND: "total_cost",
         metrics.REQUESTS: "requests",
         metrics.UNPRICED: "unpriced",
     }
-    found = [_many(figure, rows, labels, column) for figure, column in columns.items()]
+    found = [figure.many(rows, column) for figure, column in columns.items()]
     tokens = metrics.TOKENS.family()
     for row in rows:
         for name in TOKEN_CLASSES:
@@ -145,7 +142,7 @@ def _disagreements(connection: Connection) -> list[Metric]:
     most = {"most": metrics.MOST_PROVIDERS}
     rows = connection.execute(query("metrics", "disagreements"), most).all()
     columns = {metrics.DISAGREEMENTS: "requests", metrics.DISAGREEMENT_DOLLARS: "dollars"}
-    return [_many(figure, rows, ("provider",), column) for figure, column in columns.items()]
+    return [figure.many(rows, column) for figure, column in columns.items()]
 
 
 def _ingest(connection: Connection) -> list[Metric]:
@@ -172,7 +169,7 @@ def _spools(connection: Connection) -> list[Metric]:
         metrics.SPOOL_DROPPED: "dropped",
         metrics.SPOOL_AGE: "age_seconds",
     }
-    return [_many(figure, rows, ("gateway",), column) for figure, column in columns.items()]
+    return [figure.many(rows, column) for figure, column in columns.items()]
 
 
 def _litellm(connection: Connection) -> list[Metric]:
@@ -182,9 +179,8 @@ def _litellm(connection: Connection) -> list[Metric]:
         metrics.LITELLM_SETTLED: "settled_total",
         metrics.LITELLM_REJECTED: "rejected_total",
     }
-    found = [_many(figure, rows, ("source",), column) for figure, column in columns.items()]
-    read = [row for row in rows if row.lag_seconds is not None]
-    return [*found, _many(metrics.LITELLM_LAG, read, ("source",), "lag_seconds")]
+    found = [figure.many(rows, column) for figure, column in columns.items()]
+    return [*found, metrics.LITELLM_LAG.many(rows, "lag_seconds")]
 
 
 def _outbox(connection: Connection) -> list[Metric]:
@@ -195,11 +191,10 @@ def _outbox(connection: Connection) -> list[Metric]:
         metrics.OUTBOX_AGE: "age",
         metrics.OUTBOX_DEAD: "dead",
     }
-    found = [_many(figure, rows, ("channel",), column) for figure, column in columns.items()]
+    found = [figure.many(rows, column) for figure, column in columns.items()]
     tried = connection.execute(query("metrics", "deliveries"), most).all()
     counts = {metrics.DELIVERIES: "attempts", metrics.DELIVERY_SECONDS: "seconds"}
-    labels = ("channel", "result", "reason")
-    return found + [_many(figure, tried, labels, column) for figure, column in counts.items()]
+    return found + [figure.many(tried, column) for figure, column in counts.items()]
 
 
 def _months_ahead(connection: Connection) -> int:
@@ -213,13 +208,6 @@ def _capped(connection: Connection) -> Metric:
     family = metrics.ATTRIBUTION_CAPPED.family()
     for field, replaced in found.items():
         family.add_metric([field], replaced)
-    return family
-
-
-def _many(figure: Figure, rows: Iterable[Any], labels: tuple[str, ...], column: str) -> Metric:
-    family = figure.family()
-    for row in rows:
-        family.add_metric([getattr(row, name) for name in labels], float(getattr(row, column)))
     return family
 
 
@@ -237,14 +225,17 @@ def reader(url: str) -> Engine:
 
 
 def registry(
-    app: Celery, database_url: str, broker_url: str
+    app: Celery, database_url: str, broker_url: str, budgets: int = metrics.MOST_BUDGETS
 ) -> tuple[CollectorRegistry, EventThread]:
-    """Everything that is exported, and the thread (not started) that hears Celery's events."""
+    """Everything that is exported, and the thread (not started) that hears Celery's events.
+
+    budgets: how many of them have figures of their own.
+    """
     app.loader.import_default_modules()
     names = sorted(name for name in app.tasks if name.startswith("tasks."))
     queues = {name: str(app.amqp.router.route({}, name)["queue"].name) for name in names}
     found = CollectorRegistry()
-    found.register(PostgresCollector(reader(database_url)))
+    found.register(PostgresCollector(reader(database_url), budgets))
     found.register(RedisCollector(broker_url, app.amqp.queues))
     return found, EventThread(app, EventCounter(found, queues))
 

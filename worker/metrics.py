@@ -5,16 +5,19 @@ events while the exporter runs. The names that begin with celery_ are the custom
 public dashboards fit.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, SupportsFloat
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 # A label of unlimited values would end a Prometheus: whatever lies beyond is summed as "other".
 MOST_MODELS = 200
 MOST_PROVIDERS = 100
 MOST_GATEWAYS = 100
 MOST_CHANNELS = 100
+MOST_BUDGETS = 500  # unless SPENDBEAT_METRICS_BUDGETS says otherwise
 OTHER = "other"
 
 
@@ -30,6 +33,22 @@ class Figure:
     def family(self) -> GaugeMetricFamily | CounterMetricFamily:
         kind = CounterMetricFamily if self.counter else GaugeMetricFamily
         return kind(self.name, self.help, labels=self.labels)
+
+    def one(self, value: SupportsFloat) -> Metric:
+        """Its only value."""
+        family = self.family()
+        family.add_metric([], float(value))
+        return family
+
+    def many(self, rows: Iterable[Any], column: str) -> Metric:
+        """A value per row: `column`, under what the row says of each label; none for None."""
+        family = self.family()
+        for row in rows:
+            value = getattr(row, column)
+            if value is not None:
+                labels = [str(getattr(row, name)) for name in self.labels]
+                family.add_metric(labels, float(value))
+        return family
 
 
 DATABASE_UP = Figure("spendbeat_database_up", "1 if Postgres answered this scrape, otherwise 0.")
@@ -151,6 +170,28 @@ LITELLM_SETTLED = Figure(
 )
 LITELLM_REJECTED = Figure(
     "spendbeat_litellm_rejected", "Rows there that cannot be booked.", _SOURCE, True
+)
+
+BUDGETS = Figure("spendbeat_budgets", "Budgets that are kept, by their state.", ("state",))
+BUDGETS_LEFT_OUT = Figure(
+    "spendbeat_budgets_left_out",
+    "Budgets without figures of their own, since SPENDBEAT_METRICS_BUDGETS are nearer to theirs.",
+)
+_BUDGET = ("budget", "id")
+BUDGET_USED = Figure(
+    "spendbeat_budget_used_dollars",
+    "Spend of a budget in its current period, at least: unpriced requests are not in it.",
+    _BUDGET,
+)
+BUDGET_LIMIT = Figure(
+    "spendbeat_budget_limit_dollars",
+    "Limit of a budget now, raise included: the hard one, or the soft one where there is no other.",
+    _BUDGET,
+)
+BUDGET_LEFT = Figure(
+    "spendbeat_budget_left_dollars",
+    "What that limit leaves in the current period; below 0 where it is exceeded.",
+    _BUDGET,
 )
 
 _CHANNEL = ("channel",)

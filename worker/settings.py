@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     )
     flower_port: Port = Field(5555, description="port of Flower; 0 takes a free one")
     metrics_port: Port = Field(9808, description="port of the exporter; 0 takes a free one")
+    metrics_budgets: int = Field(
+        500, ge=0, le=100_000, description="most budgets with metrics of their own"
+    )
     web_port: Port = Field(8000, description="port of the HTTP service; 0 takes a free one")
     web_processes: int = Field(1, ge=1, le=64, description="processes of the HTTP service")
     web_threads: int = Field(

@@ -93,6 +93,33 @@ SELECT name AS source, rows_total, settled_total, rejected_total,
   extract(epoch FROM clock_timestamp() - coalesce(caught_up_at, run_at)) AS lag_seconds
 FROM litellm_sources ORDER BY rows_total DESC, name LIMIT :most
 
+-- name: budget_states
+-- How many budgets are kept, by state.
+SELECT state, count(*) AS budgets FROM budgets WHERE state <> 'removed' GROUP BY 1
+
+-- name: budgets
+-- What budgets have used in their current periods, their limits as they are now, and the rest. Only
+-- the :most nearest to their limits; ranges that are not under way come last.
+SELECT id, budget, used, cap, cap - used AS rest
+FROM (
+  SELECT b.id, b.name AS budget, period.running, spent.used,
+    coalesce(v.hard_limit, v.soft_limit)
+      + CASE WHEN v.raise_until > now() THEN v.raise_by ELSE 0 END AS cap
+  FROM budgets AS b
+  JOIN budget_versions AS v ON v.budget_id = b.id AND v.version = b.version
+  JOIN budget_queries AS q ON q.id = b.query_id
+  CROSS JOIN LATERAL (
+    SELECT spendbeat_period_start(now(), q.period, q.zone, q.week_start, q.starts_on, q.ends_on)
+      AS running
+  ) AS period
+  CROSS JOIN LATERAL (
+    SELECT coalesce(sum(s.spend), 0) AS used FROM budget_spend AS s
+    WHERE s.budget_id = b.id AND s.period_start = coalesce(period.running, q.starts_on)
+  ) AS spent
+  WHERE b.state <> 'removed'
+) AS each_budget
+ORDER BY running IS NULL, used / cap DESC NULLS LAST, used DESC, id LIMIT :most
+
 -- name: outbox
 -- What waits for each channel, since when, and what was given up. Those beyond :most are one line.
 SELECT CASE WHEN place <= :most THEN name ELSE 'other' END AS channel, sum(waiting) AS waiting,

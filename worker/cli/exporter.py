@@ -26,7 +26,8 @@ def exporter(port: int | None, bind: str | None) -> None:
     from worker.exporter import make_endpoint, registry  # noqa: PLC0415 - slow to import
 
     chosen = settings()
-    found, events = registry(app, chosen.sqlalchemy_url, chosen.broker_url)
+    budgets = chosen.metrics_budgets
+    found, events = registry(app, chosen.sqlalchemy_url, chosen.broker_url, budgets)
     at = bind or chosen.bind
     server = make_endpoint(found, at, chosen.metrics_port if port is None else port)
     events.start()
