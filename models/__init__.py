@@ -35,6 +35,7 @@ from models.price_disagreements import PriceDisagreement
 from models.price_ends import PriceEnd
 from models.price_overrides import PriceOverride
 from models.price_versions import PriceVersion
+from models.rate_limits import RATE_LIMIT_STATES, RateLimit
 from models.reporting_zone import ReportingZone
 from models.repricings import Repricing
 from models.request_conflicts import RequestConflict
@@ -57,6 +58,7 @@ __all__ = [
     "MATCH_FIELDS",
     "MEASURES",
     "MESSAGE_STATES",
+    "RATE_LIMIT_STATES",
     "SCOPES",
     "STATUSES",
     "TOKEN_CLASSES",
@@ -94,6 +96,7 @@ __all__ = [
     "PriceEnd",
     "PriceOverride",
     "PriceVersion",
+    "RateLimit",
     "ReportingZone",
     "Repricing",
     "RequestConflict",

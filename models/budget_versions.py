@@ -22,6 +22,10 @@ class BudgetVersion(Base):
         ),
         CheckConstraint("soft_limit > 0 AND hard_limit > 0", name="limits"),
         CheckConstraint("(raise_by IS NULL) = (raise_until IS NULL)", name="raise"),
+        CheckConstraint("enforce IN ('alert', 'block', 'throttle')", name="enforce"),
+        CheckConstraint("unreachable IN ('open', 'closed')", name="unreachable"),
+        CheckConstraint("unpriced IN ('allow', 'ceiling', 'block')", name="unpriced"),
+        CheckConstraint("throttle_per_minute >= 0 AND allowance > 0 AND ceiling > 0", name="guard"),
     )
 
     budget_id: Mapped[int] = mapped_column(Integer, ForeignKey("budgets.id"), primary_key=True)
@@ -54,3 +58,30 @@ class BudgetVersion(Base):
     )
     raise_until: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     note: Mapped[str] = mapped_column(Text, server_default=text("''"), nullable=False)
+    enforce: Mapped[str] = mapped_column(
+        Text,
+        server_default=text("'alert'"),
+        nullable=False,
+        comment="what guards do about calls: nothing, refuse them, or slow them down",
+    )
+    throttle_per_minute: Mapped[int | None] = mapped_column(
+        Integer, comment="requests that may pass above the soft limit"
+    )
+    unreachable: Mapped[str] = mapped_column(
+        Text,
+        server_default=text("'open'"),
+        nullable=False,
+        comment="whether calls pass while a guard cannot ask",
+    )
+    allowance: Mapped[Decimal | None] = mapped_column(
+        MONEY, comment="US dollars that each process may let through then; NULL is 1 % of the limit"
+    )
+    unpriced: Mapped[str] = mapped_column(
+        Text,
+        server_default=text("'allow'"),
+        nullable=False,
+        comment="what becomes of calls to a model without a known price",
+    )
+    ceiling: Mapped[Decimal | None] = mapped_column(
+        MONEY, comment="the price assumed for them, US dollars per million tokens"
+    )

@@ -1,6 +1,6 @@
 """What makes no sense in a budget, said before it is kept."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from sqlalchemy import select
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from models import Channel
 from spend.attribution import tags
+from spend.budgets import guarding
 from spend.budgets.definition import BASES, SCOPE_FIELDS, SEVERITIES, Definition, Threshold
 from spend.errors import BadInputError
 from spend.periods import KINDS
@@ -27,11 +28,12 @@ _MOST_MINUTES = 30 * 24 * 60
 def check(definition: Definition) -> None:
     """Raises BadInputError, which names the budget and what is wrong."""
     try:
-        _name(definition.name)
-        _scope(definition)
+        check_name(definition.name)
+        check_scope(definition.scope)
         _period(definition)
         _limits(definition)
         _thresholds(definition)
+        guarding.check(definition)
         _note(definition.note)
     except BadInputError as error:
         raise BadInputError(f"Budget {definition.name[:MAX_NAME]!r}: {error}") from None
@@ -59,7 +61,8 @@ def check_names(session: Session, definitions: Iterable[Definition]) -> None:
         raise BadInputError(f"There is no channel {unknown[0]!r}; see 'spendbeat channels list'.")
 
 
-def _name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises BadInputError for a name that nobody could type."""
     if not name.isprintable() or not name or name != name.strip() or len(name) > MAX_NAME:
         raise BadInputError(
             f"a name has 1 to {MAX_NAME} printable characters and no spaces around them."
@@ -73,8 +76,9 @@ def _note(note: str) -> None:
         raise BadInputError(f"a note has at most {MAX_NOTE:,} characters.")
 
 
-def _scope(definition: Definition) -> None:
-    for field, value in definition.scope.items():
+def check_scope(scope: Mapping[str, str]) -> None:
+    """Raises BadInputError for what no request can be in."""
+    for field, value in scope.items():
         if field not in SCOPE_FIELDS:
             raise BadInputError(
                 f"a scope cannot have {field!r}; choose from {', '.join(SCOPE_FIELDS)}."
@@ -84,10 +88,10 @@ def _scope(definition: Definition) -> None:
                 f"{field} {value[:40]!r} is not a value of 1 to {MAX_TEXT} characters without"
                 " spaces around them."
             )
-    found, _ = tags.split([definition.scope[name] for name in ("tag",) if name in definition.scope])
+    found, _ = tags.split([scope[name] for name in ("tag",) if name in scope])
     for field, value in found.items():
         raise BadInputError(
-            f"the tag {definition.scope['tag']!r} is booked as a field, so no request has it as"
+            f"the tag {scope['tag']!r} is booked as a field, so no request has it as"
             f" a tag; use {field}={value}."
         )
 
@@ -111,7 +115,7 @@ def _period(definition: Definition) -> None:
 
 def _limits(definition: Definition) -> None:
     amounts = (definition.soft_limit, definition.hard_limit, definition.raise_by)
-    for amount in amounts:
+    for amount in (*amounts, definition.allowance, definition.ceiling):
         if amount is not None:
             _amount(amount)
     soft, hard, more = amounts

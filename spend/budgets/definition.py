@@ -14,6 +14,10 @@ from spend.periods import Calendar
 SCOPE_FIELDS = (*ATTRIBUTION_FIELDS, "tag", "provider", "model")
 BASES = ("actual", "forecast")
 SEVERITIES = ("info", "warning", "critical")
+# What becomes of calls that a guard asks about before they are made.
+ENFORCE = ("alert", "block", "throttle")
+UNREACHABLE = ("open", "closed")
+UNPRICED = ("allow", "ceiling", "block")
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ class Definition:
     """All that an edit can change. Limits are dollars a period.
 
     scope: of SCOPE_FIELDS, all of which must be equal; empty is everything. raise_by: dollars on
-    top of both limits until raise_until.
+    top of both limits until raise_until. enforce: what guards do about calls. throttle_per_minute:
+    requests that may pass above the soft limit. unreachable: whether calls pass while a guard
+    cannot ask, each process for `allowance` dollars (None: 1 % of the limit). unpriced: what to do
+    about models without a known price; ceiling: the price assumed, dollars per million tokens.
     """
 
     name: str
@@ -91,6 +98,12 @@ class Definition:
     raise_by: Decimal | None = None
     raise_until: datetime | None = None
     note: str = ""
+    enforce: str = "alert"
+    throttle_per_minute: int | None = None
+    unreachable: str = "open"
+    allowance: Decimal | None = None
+    unpriced: str = "allow"
+    ceiling: Decimal | None = None
 
     @property
     def calendar(self) -> Calendar:

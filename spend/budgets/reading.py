@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from spend.budgets import guarding
 from spend.budgets.definition import BASES, SEVERITIES, Definition, Threshold, plain
 from spend.errors import BadInputError
 from spend.periods import WEEKDAYS, midnight
@@ -60,6 +61,7 @@ def written(definition: Definition) -> dict[str, Any]:
         local = definition.raise_until.astimezone(ZoneInfo(definition.zone))
         found["raise"] = {"by": plain(definition.raise_by), "until": local.isoformat()}
     found["note"] = definition.note
+    found |= guarding.written(definition)
     return found
 
 
@@ -180,7 +182,8 @@ def _raise(said: object, in_zone: str) -> dict[str, Any]:
     return {"raise_by": amount(said["by"], "raise"), "raise_until": moment}
 
 
-def _scope(said: object, _: str) -> dict[str, str]:
+def scope(said: object, _: str = "") -> dict[str, str]:
+    """FIELD: VALUE, one text each. Raises BadInputError."""
     if _none(said) or said == {}:
         return {}
     if not isinstance(said, Mapping):
@@ -242,7 +245,7 @@ def _none(said: object) -> bool:
 # What reads a field, and the column of a definition that it fills.
 _READERS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
     "name": ("name", _text),
-    "scope": ("scope", _scope),
+    "scope": ("scope", scope),
     "period": ("period", _text),
     "zone": ("zone", zone),
     "week_start": ("week_start", _weekday),
@@ -252,5 +255,6 @@ _READERS: dict[str, tuple[str, Callable[[object, str], Any]]] = {
     "hard_limit": ("hard_limit", _limit),
     "thresholds": ("thresholds", _thresholds),
     "note": ("note", _note),
+    **guarding.readers(_limit),
 }
 FIELDS = (*_READERS, "raise")

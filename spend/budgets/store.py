@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from models import Budget as Row
 from models import BudgetQuery, BudgetVersion
-from spend.budgets import sums
+from spend.budgets import guarding, sums
 from spend.budgets.checking import check, check_names
 from spend.budgets.definition import Budget, Definition, Threshold
 from spend.errors import TakenError, UnknownError
@@ -223,6 +223,7 @@ def _version(change: Change, id_: int, by: str) -> dict[str, Any]:
         "raise_by": definition.raise_by,
         "raise_until": definition.raise_until,
         "note": definition.note,
+        **{name: getattr(definition, name) for name in guarding.COLUMNS},
     }
 
 

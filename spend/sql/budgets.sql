@@ -6,7 +6,8 @@ SELECT pg_advisory_xact_lock(:lock)
 -- Budgets as their newest version says, by name; :ids NULL is all of them.
 SELECT b.id, b.state, b.version, b.created_at, b.created_by, b.arming, b.armed_at, v.changed_at,
   v.changed_by, v.change, v.name, v.scope, v.period, v.zone, v.week_start, v.starts_on, v.ends_on,
-  v.soft_limit, v.hard_limit, v.thresholds, v.raise_by, v.raise_until, v.note
+  v.soft_limit, v.hard_limit, v.thresholds, v.raise_by, v.raise_until, v.note,
+  v.enforce, v.throttle_per_minute, v.unreachable, v.allowance, v.unpriced, v.ceiling
 FROM budgets AS b JOIN budget_versions AS v ON v.budget_id = b.id AND v.version = b.version
 WHERE (CAST(:ids AS integer[]) IS NULL OR b.id = ANY (CAST(:ids AS integer[])))
   AND (CAST(:removed AS boolean) OR b.state <> 'removed')
@@ -16,7 +17,8 @@ ORDER BY b.name, b.id
 -- Every version of one budget, oldest first.
 SELECT b.id, b.state, v.version, b.created_at, b.created_by, b.arming, b.armed_at, v.changed_at,
   v.changed_by, v.change, v.name, v.scope, v.period, v.zone, v.week_start, v.starts_on, v.ends_on,
-  v.soft_limit, v.hard_limit, v.thresholds, v.raise_by, v.raise_until, v.note
+  v.soft_limit, v.hard_limit, v.thresholds, v.raise_by, v.raise_until, v.note,
+  v.enforce, v.throttle_per_minute, v.unreachable, v.allowance, v.unpriced, v.ceiling
 FROM budgets AS b JOIN budget_versions AS v ON v.budget_id = b.id
 WHERE b.id = :budget ORDER BY v.version
 

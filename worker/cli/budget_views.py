@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from spend.budgets import reading
+from spend.budgets import guarding, reading
 from spend.budgets.definition import Budget, Definition
 from spend.budgets.files import Plan, difference
 from spend.budgets.standing import BudgetStatus, PeriodSpend
@@ -50,6 +50,7 @@ def show_one(budget: Budget, past: Sequence[PeriodSpend], now: datetime) -> None
         "hard limit": _amount(definition.hard_limit) or "none",
         "raised": _raised(definition, now),
         "thresholds": "\n            ".join(_thresholds(definition)) or "none",
+        "guards": _guards(definition),
         "note": definition.note,
         "made": f"{budget.created_at:%Y-%m-%d %H:%M} UTC by {budget.created_by or 'nobody named'}",
         "changed": f"{budget.changed_at:%Y-%m-%d %H:%M} UTC by"
@@ -168,6 +169,14 @@ def _raised(definition: Definition, now: datetime) -> str:
         return ""
     over = " (over)" if now >= definition.raise_until else ""
     return f"by ${dollars(definition.raise_by)} until {definition.raise_until.isoformat()}{over}"
+
+
+def _guards(definition: Definition) -> str:
+    said = guarding.written(definition)
+    kind = said.pop("enforce")
+    if kind == "alert" and not said:
+        return ""
+    return " ".join((kind, *(f"{name}={value}" for name, value in said.items())))
 
 
 def _amount(value: Decimal | None) -> str:

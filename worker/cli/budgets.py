@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from spend.budgets import files, reading, saying, standing, store, sums
-from spend.budgets.definition import Budget
+from spend.budgets.definition import ENFORCE, UNPRICED, UNREACHABLE, Budget
 from spend.budgets.store import Kind
 from spend.periods import KINDS, WEEKDAYS
 from worker.cli import budget_views as views
@@ -60,6 +60,36 @@ def _definition(command: click.decorators.FC) -> click.decorators.FC:
             ),
             click.option("--raise-until", metavar="DATE", help="The first day without the raise."),
             click.option("--note", help="For people."),
+            click.option(
+                "--enforce",
+                type=click.Choice(ENFORCE),
+                help="What guards do about calls before they are made. Default: alert, nothing.",
+            ),
+            click.option(
+                "--throttle-per-minute",
+                metavar="N",
+                help="With --enforce throttle: requests that pass above the soft limit.",
+            ),
+            click.option(
+                "--unreachable",
+                type=click.Choice(UNREACHABLE),
+                help="Whether calls pass while guards cannot ask. Default: open.",
+            ),
+            click.option(
+                "--allowance",
+                metavar="USD",
+                help="Dollars that each process lets through then. Default: 1 % of the limit.",
+            ),
+            click.option(
+                "--unpriced",
+                type=click.Choice(UNPRICED),
+                help="What becomes of calls to models without a price. Default: allow.",
+            ),
+            click.option(
+                "--ceiling",
+                metavar="USD",
+                help="With --unpriced ceiling: the price assumed, per million tokens.",
+            ),
         )
     ):
         command = option(command)
