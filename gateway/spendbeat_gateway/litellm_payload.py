@@ -11,6 +11,7 @@ from typing import Any
 
 from spendbeat_gateway.settings import WHO
 
+HOLD = "spendbeat_guard"  # where the guard leaves what it holds for a call, in LiteLLM's kwargs
 _PLAIN = (
     *("id", "litellm_call_id", "trace_id", "session_id", "call_type", "stream", "status"),
     *("response_cost", "custom_llm_provider", "model", "startTime", "cache_hit"),
@@ -36,8 +37,8 @@ _KEY = re.compile(r"\bsk-[\w-]{6,}")
 def trimmed(payload: Mapping[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a payload that are needed, with what only `kwargs` of the hook has.
 
-    That is the call id before LiteLLM 1.90, and the caller's metadata, of which the SDK lets
-    nothing but `spend_logs_metadata` pass into the payload.
+    That is the call id before LiteLLM 1.90, the caller's metadata, of which the SDK lets nothing
+    but `spend_logs_metadata` pass into the payload, and the id of what a guard holds for the call.
     """
     made = _only(payload, _PLAIN)
     if "litellm_call_id" not in made and kwargs.get("litellm_call_id"):
@@ -48,6 +49,8 @@ def trimmed(payload: Mapping[str, Any], kwargs: Mapping[str, Any]) -> dict[str, 
         made["model_parameters"] = asked
     if not made.get("response_cost") or not made.get("custom_llm_provider"):
         made.update(_to_explain(payload))
+    if hold := getattr(kwargs.get(HOLD), "id", None):
+        made["spendbeat_hold"] = hold
     made["metadata"] = _metadata(_in(payload, "metadata"), _in(kwargs, "litellm_params"))
     return made
 

@@ -26,8 +26,10 @@ def ids(payload: Mapping[str, Any], *, started: float, measured: bool) -> list[s
     measured: it has tokens or a cost.
     """
     call, own = whole_text(payload.get("litellm_call_id")), whole_text(payload.get("id"))
+    # Drawn by the guard for this attempt; by it what the guard counted is known to be booked.
+    held = [hold] if (hold := whole_text(payload.get("spendbeat_hold"))) else []
     if payload.get("status") == "failure":
-        return [_fitting(f"failed:{call or own or _moment(started)}")]
+        return [_fitting(f"failed:{call or own or _moment(started)}"), *map(_fitting, held)]
     found = [f"{call}@{_moment(started)}"] if call else []
     if is_cache_hit(payload):
         # The original's id is the original's; this one has a stamp of its own in each route.
@@ -36,7 +38,7 @@ def ids(payload: Mapping[str, Any], *, started: float, measured: bool) -> list[s
     elif own:
         found += _own(own, call, payload, started, measured=measured)
     found = found or [f"{'/'.join(map(str, _what(payload)))}@{_moment(started)}"]
-    return list(dict.fromkeys(_fitting(id_) for id_ in found))
+    return list(dict.fromkeys(_fitting(id_) for id_ in [*found, *held]))
 
 
 def _own(
