@@ -44,13 +44,17 @@ task_create_missing_queues = True
 task_default_queue = "maintenance"
 task_queues = [
     _Queue(_name, _Exchange(_name), routing_key=_name)
-    for _name in ("capture", "ticks", "rollups", "delivery", "maintenance")
+    for _name in ("capture", "ticks", "rollups", "checks", "delivery", "maintenance")
 ]
 task_routes = {
     "tasks.capture.*": {"queue": "capture"},
     "tasks.ticks.take": {"queue": "ticks"},
     "tasks.rollups.*": {"queue": "rollups"},
     "tasks.delivery.deliver": {"queue": "delivery"},
+    "tasks.budgets.look": {"queue": "ticks"},
+    "tasks.budgets.check": {"queue": "checks"},
+    "tasks.budgets.check_due": {"queue": "checks"},
+    "tasks.budgets.review": {"queue": "checks"},
     "tasks.delivery.ring": {"queue": "ticks"},
     "tasks.delivery.tidy": {"queue": "maintenance"},
     "tasks.maintenance.*": {"queue": "maintenance"},
@@ -79,6 +83,16 @@ beat_schedule = {
     },
     "ring": {
         "task": "tasks.delivery.ring",
+    "look-at-budgets": {
+        "task": "tasks.budgets.look",
+        "schedule": _chosen.check_seconds,
+        "options": {"expires": max(_chosen.check_seconds, 10.0)},
+    },
+    "review-budgets": {
+        "task": "tasks.budgets.review",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
         "schedule": _chosen.tick_seconds,
         "options": {"expires": _expires},
     },

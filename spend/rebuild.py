@@ -58,7 +58,7 @@ def _newest(session: Session) -> int:
 
 
 def _count(session: Session, binds: dict[str, object]) -> int:
-    rows, _ = session.execute(query("rollups", "apply"), binds).one()
+    rows = session.execute(query("rollups", "apply"), binds).one().rows
     return int(rows)
 
 

@@ -21,7 +21,8 @@ class LostRowsError(SpendbeatError):
 class RollupResult:
     """One batch of one shard. 'current' had nothing to count, 'busy' is another worker's.
 
-    more: the shard has further batches waiting. seconds: database time of this one.
+    budgets: some moved, and wait for a check. more: the shard has further batches waiting.
+    seconds: database time of this one.
     """
 
     provider: str
@@ -29,6 +30,7 @@ class RollupResult:
     rows: int = 0
     buckets: int = 0
     tick_id: int | None = None
+    budgets: bool = False
     more: bool = False
     seconds: float = 0.0
 
@@ -107,13 +109,15 @@ def advance(session: Session, provider: str, batch_rows: int = 2_000_000) -> Rol
     batch = plan(position, cursors.news(session, provider, position), batch_rows)
     if batch is None:
         return RollupResult(provider, "current", tick_id=position.tick_id)
-    rows, buckets = _apply(session, provider, batch)
+    rows, buckets, budgets = _apply(session, provider, batch)
     seconds = perf_counter() - started
     cursors.move(session, provider, batch.after, rows=rows, seconds=seconds)
-    return RollupResult(provider, "moved", rows, buckets, batch.after.tick_id, batch.more, seconds)
+    return RollupResult(
+        provider, "moved", rows, buckets, batch.after.tick_id, budgets, batch.more, seconds
+    )
 
 
-def _apply(session: Session, provider: str, batch: Batch) -> tuple[int, int]:
+def _apply(session: Session, provider: str, batch: Batch) -> tuple[int, int, bool]:
     binds = ticks.window(session, batch.earlier, batch.later)
     session.execute(query("rollups", "prepare"), {"lock": LOCK})
     # After the lock, in statements of their own: what an edit has just committed is seen.
@@ -125,11 +129,11 @@ def _apply(session: Session, provider: str, batch: Batch) -> tuple[int, int]:
         "zone": zone,
         "budgets": budgets,
     }
-    rows, buckets = session.execute(query("rollups", "apply"), binds).one()
+    rows, buckets, moved = session.execute(query("rollups", "apply"), binds).one()
     if batch.expected is not None and rows != batch.expected:
         raise LostRowsError(
             f"Shard {provider!r}: ticks {batch.earlier} to {batch.later} announced"
             f" {batch.expected} ledger rows, but {rows} were found. Nothing was counted."
             " Was the ledger changed by hand? 'spendbeat rollups rebuild' recomputes the shard."
         )
-    return int(rows), int(buckets)
+    return int(rows), int(buckets), bool(moved)

@@ -25,6 +25,7 @@ app = _App(
     "spendbeat",
     config_source="celeryconfig",
     include=[
+        "tasks.budgets",
         "tasks.capture",
         "tasks.delivery",
         "tasks.litellm",

@@ -72,6 +72,18 @@ class Settings(BaseSettings):
     tick_seconds: float = Field(5.0, ge=0.1, le=3600, description="time between two ticks")
     audit_seconds: float = Field(900.0, ge=1, description="time between two audits by beat")
     batch_rows: int = Field(
+    check_seconds: float = Field(
+        5.0, ge=0.1, le=3600, description="time between two looks at budgets by beat"
+    )
+    guard_redis_url: str | None = Field(
+        None, description="Redis that guards of calls ask; by default the one for messages"
+    )
+    guard_seconds: float | None = Field(
+        None,
+        ge=0.1,
+        le=3600,
+        description="time between two reconciliations of guards; by default that of two ticks",
+    )
         2_000_000, ge=1, description="most ledger rows that one rollup transaction counts"
     )
     litellm_database_url: str | None = Field(

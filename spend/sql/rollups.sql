@@ -12,7 +12,7 @@ SELECT zone, EXISTS (SELECT FROM budget_queries) AS budgets FROM reporting_zone
 
 -- name: apply
 -- One batch of one shard: a single scan makes one delta, and the delta moves all four tables,
--- each in key order. Ids bound the scan; the transactions between two ticks select the rows.
+-- each in key order, and says which budgets moved. Ids bound the scan; the transactions between two ticks select the rows.
 -- Budgets are found from what is in the delta, by the keys of its series, so that those that it
 -- does not touch cost nothing; without :budgets the planner leaves all of that out. OFFSET 0 makes
 -- it look each of them up: it cannot know how few there are, and would read all budgets.
@@ -155,5 +155,14 @@ budget_periods AS (
     requests = b.requests + excluded.requests,
     unpriced = b.unpriced + excluded.unpriced,
     spend = b.spend + excluded.spend
+  RETURNING budget_id, period_start
+),
+news AS (
+  INSERT INTO budget_news (provider, budget_ids, period_starts)
+  SELECT :provider, array_agg(budget_id), array_agg(period_start) FROM budget_periods
+  HAVING count(*) > 0
+  RETURNING 1
 )
-SELECT coalesce(sum(ledger_rows), 0) AS rows, count(*) AS buckets FROM delta
+SELECT coalesce(sum(ledger_rows), 0) AS rows, count(*) AS buckets,
+  EXISTS (SELECT FROM news) AS budgets
+FROM delta

@@ -41,8 +41,9 @@ def print_table(
         table.add_column(column, justify="right" if right else "left", no_wrap=right)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    # A pipe has no width; the default of 80 would fold figures.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    # A pipe has no width; the default of 80 would fold figures. Nobody's name is markup.
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, markup=False, emoji=False).print(table)
 
 
 def moment(value: str, zone: str) -> datetime:

@@ -9,6 +9,7 @@ from spend.errors import SpendbeatError
 # A module has its commands in a dictionary `commands`; importing it only when it is asked for
 # keeps every other command quick.
 _COMMANDS = {
+    "alerts": "worker.cli.alerts",
     "attribution": "worker.cli.attribution",
     "budgets": "worker.cli.budgets",
     "channels": "worker.cli.channels",
