@@ -1,16 +1,19 @@
 """What people do with alerts, and what becomes of those that nobody does anything with."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import jsonschema
 import pytest
 
 from spend.alerts import states
 from spend.alerts.alert import Alert
-from spend.delivery import outbox
-from spend.delivery.outcome import Outcome
+from spend.delivery import outbox, webhook
+from spend.delivery.outcome import Message, Outcome
 from spend.errors import BadInputError
 from tests.support import alerts, budgets, outboxes
+from tests.support.programs import ROOT
 from worker.database import transaction
 
 NOW = datetime.now(UTC)
@@ -157,3 +160,30 @@ def test_a_replay_to_a_channel_that_never_had_it(database: str) -> None:
     assert message["body"]["alert"]["id"] == alert.id
     with pytest.raises(BadInputError, match="other"):
         do(states.replay, alert, channel="other")
+
+
+def test_every_message_about_an_alert_fits_the_schema(database: str) -> None:
+    schema = json.loads((ROOT / "docs/schemas/webhook-1.schema.json").read_text())
+    outboxes.channel()
+    budgets.add("month", thresholds=["100%,forecast,escalate=30m", "80%"])
+    mine = budgets.attribution(project="shop", agent="writer")
+    middle = NOW.replace(day=15)
+    for day in range(20):
+        alerts.spend(5, middle - timedelta(days=day), attribution_id=mine)
+    alerts.spend(60, middle)
+    (forecast, actual) = sorted(alerts.told(middle), key=lambda alert: alert.basis, reverse=True)
+    assert (forecast.basis, actual.basis) == ("forecast", "actual")
+    do(states.snooze, actual, until=middle + timedelta(minutes=5), note="", now=middle)
+    alerts.check(middle + timedelta(minutes=30))
+    sent = alerts.messages()
+    assert {message["type"] for message in sent} == {
+        "budget.crossed", "budget.escalated", "budget.reminder",
+    }  # fmt: skip
+    for message in sent:
+        leaving = webhook.payload(Message("msg_1", NOW, message["type"], message["body"]))
+        jsonschema.validate(json.loads(leaving), schema)
+        for missing in ("alert", "spend", "period"):
+            found = json.loads(leaving)
+            del found["data"][missing]
+            with pytest.raises(jsonschema.ValidationError, match=missing):
+                jsonschema.validate(found, schema)
