@@ -10,14 +10,18 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from web import health, ingest, otlp
+from web import budgets, health, ingest, otlp
+from web.calls import Calls
 from web.intake import Intake
 from web.openapi import SECURITY
 from web.service import Service
 from worker.processes import die_with_parent
 from worker.settings import Settings, settings
 
-_ABOUT = "Takes what LLM requests used and books each once, with its cost. See docs/http.md."
+_ABOUT = (
+    "Takes what LLM requests used and books each once, with its cost; keeps budgets. See"
+    " docs/http.md."
+)
 
 
 def application() -> FastAPI:
@@ -42,6 +46,7 @@ def create(chosen: Settings) -> FastAPI:
     """The application with these settings; it opens nothing before it is started."""
     service = Service(chosen)
     intake = Intake(service)
+    calls = Calls(service)
     # No pages: they would load scripts from a host that is not ours.
     app = FastAPI(
         title="Spendbeat",
@@ -55,6 +60,7 @@ def create(chosen: Settings) -> FastAPI:
     app.include_router(health.router(service))
     app.include_router(ingest.router(intake))
     app.include_router(otlp.router(intake))
+    app.include_router(budgets.router(calls))
     app.add_exception_handler(HTTPException, _answer_elsewhere)
     _describe_tokens(app)
     return app

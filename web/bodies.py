@@ -24,7 +24,7 @@ def content_type(request: Request) -> str:
 
 async def received(request: Request, most: int) -> bytes:
     """The body as it was sent, at most `most` bytes. Raises Refusal."""
-    limit = f"The limit is {_size(most)} as sent; send fewer events at a time."
+    limit = f"The limit is {_size(most)} as sent; send less at a time."
     said = request.headers.get("content-length", "")
     if said.isdigit() and int(said) > most:
         raise too_large(f"The body is {_size(int(said))}. {limit}")
@@ -76,7 +76,7 @@ def _gunzipped(body: bytes, most: int) -> bytes:
 
 
 def _too_much(most: int) -> Refusal:
-    return too_large(f"The body is more than {_size(most)} unpacked; send fewer events at a time.")
+    return too_large(f"The body is more than {_size(most)} unpacked; send less at a time.")
 
 
 def parsed(body: bytes, kind: str) -> list[Any]:

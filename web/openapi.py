@@ -210,6 +210,7 @@ SECURITY = {
     "token": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A token of 'spendbeat tokens create'; /ingest and /v1 need scope ingest.",
+        "description": "A token of 'spendbeat tokens create'. /ingest and /v1 need the scope"
+        " ingest; to look at anything else read is enough, and to change it the scope of its name.",
     }
 }

@@ -114,5 +114,18 @@ def unavailable() -> Refusal:
     )
 
 
+def unavailable_here() -> Refusal:
+    return Refusal(
+        503,
+        "unavailable",
+        "The database does not take it now; send the same again.",
+        headers={"Retry-After": _LATER},
+    )
+
+
+def failed_here() -> Refusal:
+    return Refusal(500, "failed", "An error of the service; its log says more.")
+
+
 def failed() -> Refusal:
     return Refusal(500, "failed", "An error of the service; its log says more. Nothing was booked.")

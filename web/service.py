@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 # Somebody who holds the ledger (a seal, a rebuild) is waited for, but not for ever: the sender
 # has its answer meanwhile and comes again.
 _STATEMENT_SECONDS = 30
-# Beside the threads that book: two that look up tokens, one that writes notes.
-_OTHER_CONNECTIONS = 3
+# Beside the threads that book: two that look up tokens, one that writes notes, and those of calls.
+_OTHER_CONNECTIONS = 9
 # A server that vanished without a word is noticed after this many milliseconds.
 _SILENCE = 20_000
 
@@ -50,8 +50,15 @@ class Service:
         self.desk = Desk(self.engine)
         self.tokens = Tokens(self.engine)
         self.notes = Notes(self.engine)
-        self.pool = ThreadPoolExecutor(self.limits.threads, "spendbeat-ingest")
+        self._pools: list[ThreadPoolExecutor] = []
+        self.pool = self.threads(self.limits.threads, "spendbeat-ingest")
         self.in_flight = 0
+
+    def threads(self, count: int, name: str) -> ThreadPoolExecutor:
+        """Threads whose work is waited for at the end."""
+        pool = ThreadPoolExecutor(count, name)
+        self._pools.append(pool)
+        return pool
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -61,7 +68,8 @@ class Service:
         try:
             yield
         finally:
-            await asyncio.to_thread(self.pool.shutdown)
+            for pool in self._pools:
+                await asyncio.to_thread(pool.shutdown)
             await ended(writing)
             await self.notes.write()
             self.tokens.close()

@@ -30,8 +30,8 @@ class Tokens:
         self._pool = ThreadPoolExecutor(_THREADS, "spendbeat-tokens")
         self._known: dict[bytes, tuple[float, Token | None]] = {}
 
-    async def require(self, request: Request, scope: str) -> Token:
-        """The token of a request that may do this. Raises Refusal: 401, 403 or 503."""
+    async def require(self, request: Request, *scopes: str) -> Token:
+        """The token of a request; one of the scopes is enough. Raises Refusal: 401, 403 or 503."""
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         secret = secret.strip()
         if scheme.lower() != "bearer" or not secret:
@@ -42,8 +42,8 @@ class Tokens:
         token = await self._find(tokens.digest(secret)) if tokens.looks_right(secret) else None
         if token is None:
             raise unauthorized("This token is not known, or was revoked.")
-        if scope not in token.scopes:
-            raise forbidden(scope)
+        if token.scopes.isdisjoint(scopes):
+            raise forbidden(scopes[0])
         return token
 
     async def _find(self, digest: bytes) -> Token | None:

@@ -1,11 +1,19 @@
 """What the service says of itself, and what it understands of a gateway's header."""
 
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from spend.budgets import reading, saying
+from spend.budgets.checking import check
+from spend.budgets.definition import Budget
 from spend.capture.fields import FIELDS, REQUIRED
 from spend.gateway_spools import Spool, parse
+from web import openapi_budgets
 from web.app import create
 from web.openapi import EVENT, EXAMPLE, MEANINGS
 from worker.settings import load
@@ -23,16 +31,45 @@ def test_every_field_is_described_and_no_other() -> None:
     assert set(REQUIRED) <= set(EXAMPLE) <= set(FIELDS)
 
 
+def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            if path != "/":
+                yield method, path, operation
+
+
 def test_every_route_is_described_with_its_answers_and_its_token(described: dict[str, Any]) -> None:
-    paths = described["paths"]
-    assert {"/", "/ingest", "/ingest/litellm", "/v1/traces"} == set(paths)
-    for path in paths.keys() - {"/"}:
-        post = paths[path]["post"]
-        assert post["security"] == [{"token": []}]
-        assert {"200", "400", "401", "403", "413", "415", "503"} <= set(post["responses"])
-        assert post["requestBody"]["content"]["application/json"]["schema"]
-        assert "Retry-After" in post["responses"]["503"]["headers"]
+    found = {path for _, path, _ in operations(described)}
+    assert {"/ingest", "/ingest/litellm", "/v1/traces", "/budgets"} <= found
+    for method, path, operation in operations(described):
+        named = f"{method} {path}"
+        assert operation["security"] == [{"token": []}], named
+        assert operation["summary"], named
+        assert operation["description"], named
+        answers = operation["responses"]
+        assert {"400", "401", "403", "503"} <= set(answers), named
+        assert "Retry-After" in answers["503"]["headers"], named
+        if "requestBody" in operation:
+            assert {"413", "415"} <= set(answers), named
+            assert operation["requestBody"]["content"]["application/json"]["schema"], named
+        said = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
+        assert said == set(re.findall(r"{(\w+)}", path)), named
     assert described["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+
+
+def test_every_field_of_a_budget_is_described_and_no_other() -> None:
+    assert set(openapi_budgets.MEANINGS) == set(reading.FIELDS)
+    assert set(openapi_budgets.EXAMPLE) <= set(reading.FIELDS)
+    check(reading.read(openapi_budgets.EXAMPLE))
+
+
+def test_what_a_budget_answers_is_what_is_described() -> None:
+    made = reading.read(openapi_budgets.EXAMPLE)
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    values: dict[str, Any] = {field.name: now for field in fields(Budget)}
+    said = saying.budget(Budget(**{**values, "definition": made}))
+    assert set(openapi_budgets.BUDGET["required"]) <= set(said)
+    assert set(said) <= set(openapi_budgets.BUDGET["properties"])
 
 
 def test_there_are_no_pages_that_load_from_elsewhere() -> None:

@@ -1,0 +1,248 @@
+"""The way of a request that asks or changes something: token, body, a thread, answer."""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+from fastapi import APIRouter
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from spend.errors import (
+    BadInputError,
+    BusyError,
+    SpendbeatError,
+    TakenError,
+    UnavailableError,
+    UnknownError,
+)
+from web import bodies, refusals
+from web.refusals import Refusal
+from web.service import Service
+
+log = logging.getLogger(__name__)
+
+# A change of budgets waits for the batches of rollups under way, and a test of a channel for its
+# receiver; whoever only looks waits for neither.
+Kind = Literal["look", "change", "errand"]
+THREADS: Mapping[Kind, int] = {"look": 2, "change": 2, "errand": 2}
+# Of each kind, per process; more get 503.
+IN_FLIGHT = 16
+BODY = 256 * 1024  # bytes as sent, but for routes that say otherwise
+_UNPACKED = 16  # times as much as was sent, or as BODY
+_LONGEST_MESSAGE = 1000
+_NEVER = "no-store"  # secrets and figures are nobody's to keep
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that was let in. by: the token's name. said: the body's object, empty without."""
+
+    by: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    said: dict[str, Any]
+    engine: Engine = field(repr=False)
+
+    @contextmanager
+    def looking(self) -> Iterator[Session]:
+        """A transaction that sees one moment and can change nothing."""
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            session.connection(execution_options=options)
+            yield session
+
+    @contextmanager
+    def changing(self) -> Iterator[Session]:
+        """One transaction: committed at the end of the block, rolled back by an exception."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+
+@dataclass(frozen=True)
+class Answer:
+    """said: what becomes JSON."""
+
+    said: object
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+# What a request does, in a thread. May raise Refusal and SpendbeatError.
+Act = Callable[[Call], Answer]
+
+
+@dataclass(frozen=True)
+class Door:
+    """One route. scopes: one of them is needed. body: its most bytes. extra: what OpenAPI says
+    beyond the summary and the words of `act`.
+    """
+
+    method: str
+    path: str
+    summary: str
+    act: Act
+    scopes: tuple[str, ...]
+    kind: Kind = "look"
+    body: int = BODY
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Calls:
+    """Lets requests in, at most so many at once, and answers them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._pools: dict[Kind, Executor] = {
+            kind: service.threads(threads, f"spendbeat-{kind}") for kind, threads in THREADS.items()
+        }
+        self._in_flight: dict[Kind, int] = dict.fromkeys(THREADS, 0)
+
+    def router(self, doors: Iterable[Door]) -> APIRouter:
+        """The routes of some doors."""
+        routes = APIRouter()
+        for door in doors:
+            routes.add_api_route(
+                door.path,
+                self._endpoint(door),
+                methods=[door.method],
+                summary=door.summary,
+                description=door.act.__doc__,
+                **door.extra,
+            )
+        return routes
+
+    def _endpoint(self, door: Door) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            return await self.answer(request, door)
+
+        return endpoint
+
+    async def answer(self, request: Request, door: Door) -> Response:
+        """Every outcome is an answer."""
+        try:
+            token = await self._service.tokens.require(request, *door.scopes)
+            self._service.notes.used(token.id)
+            answer = await self._acted(request, token.name, door)
+        except Refusal as refusal:
+            log.info("%s: %s, answered %d", _route(request), refusal.result, refusal.status)
+            return _json(refusal.as_json(), refusal.status, refusal.headers)
+        except Exception as error:  # noqa: BLE001 - an error of ours ends this request, not others
+            _log_failure(request, error)
+            failed = refusals.failed_here()
+            return _json(failed.as_json(), failed.status, failed.headers)
+        return _json(answer.said, answer.status, answer.headers)
+
+    async def _acted(self, request: Request, by: str, door: Door) -> Answer:
+        if self._in_flight[door.kind] >= IN_FLIGHT:
+            raise refusals.busy(IN_FLIGHT)
+        self._in_flight[door.kind] += 1
+        try:
+            body = await bodies.received(request, min(door.body, self._service.limits.body))
+            work = _Work(request, by, body, door.act, self._service)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pools[door.kind], work.done)
+        finally:
+            self._in_flight[door.kind] -= 1
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a thread does of a request."""
+
+    request: Request
+    by: str
+    body: bytes
+    act: Act
+    service: Service
+
+    def done(self) -> Answer:
+        request = self.request
+        said = _said(request, self.body, self.service.limits.unpacked)
+        call = Call(
+            self.by,
+            request.path_params,
+            request.query_params,
+            request.headers,
+            said,
+            self.service.engine,
+        )
+        try:
+            return self.act(call)
+        except SpendbeatError as error:
+            raise _refused(error) from None
+        except SQLAlchemyError as error:
+            if not _away(error):
+                raise
+            log.warning("%s: Postgres does not answer: %s", _route(request), type(error).__name__)
+            raise refusals.unavailable_here() from None
+
+
+def _said(request: Request, body: bytes, most: int) -> dict[str, Any]:
+    if not body:
+        return {}
+    kind = bodies.content_type(request)
+    if kind != bodies.JSON:
+        raise refusals.unsupported(f"Content-Type must be {bodies.JSON}, not {kind!r:.80}.")
+    most = min(most, _UNPACKED * max(len(body), BODY))
+    plain = bodies.unpacked(body, request.headers.get("content-encoding", ""), most)
+    try:
+        found = orjson.loads(plain)
+    except orjson.JSONDecodeError as error:
+        raise refusals.invalid(f"The body is not JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise refusals.invalid("The body must be a JSON object.")
+    return found
+
+
+def _refused(error: SpendbeatError) -> Refusal:
+    """What the domain says no to, in its own words: they name what, where and what to do."""
+    words = str(error)
+    if len(words) > _LONGEST_MESSAGE:
+        words = f"{words[:_LONGEST_MESSAGE]}..."
+    match error:
+        case UnknownError():
+            return Refusal(404, "unknown", words)
+        case TakenError():
+            return Refusal(409, "taken", words)
+        case BadInputError():
+            return Refusal(422, "invalid", words)
+        case UnavailableError() | BusyError():
+            return refusals.unavailable_here()
+        case _:
+            # A key that is missing, a database that was restored: for the operator to mend.
+            return Refusal(503, "unavailable", words)
+
+
+def _away(error: SQLAlchemyError) -> bool:
+    """Whether the same may work later: no connection, no time, a lock that was not given."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def _json(said: object, status: int, headers: Mapping[str, str]) -> Response:
+    named = {"Cache-Control": _NEVER, **headers}
+    return Response(orjson.dumps(said), status, named, bodies.JSON)
+
+
+def _route(request: Request) -> str:
+    # With the names of its parts instead of their values.
+    return f"{request.method} {getattr(request.scope.get('route'), 'path', '')}"
+
+
+def _log_failure(request: Request, error: Exception) -> None:
+    """Where it happened, without its message, which may quote what was sent."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s failed with %s:\n%s", _route(request), type(error).__name__, where.rstrip())
