@@ -1,19 +1,25 @@
 """A real Postgres for every test that asks: one server, one migrated template, a clone per test.
 
 DATABASE_URL names a server to use instead of the embedded one; its login must be able to create
-databases and roles.
+databases and roles. Tests run in several processes at once, each with a server and a template of
+its own; a server named by DATABASE_URL is the only thing they share.
 """
 
+import gc
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 from sqlalchemy import Engine, create_engine, make_url, text
 
+from tests.support import memory
 from worker import database as databases
 from worker import schema
 from worker.settings import settings
@@ -23,6 +29,47 @@ from worker.settings import settings
 _TEMPORARY = tempfile.mkdtemp(prefix="spendbeat-tests-")
 Path(_TEMPORARY).chmod(0o711)
 os.environ["PYTEST_DEBUG_TEMPROOT"] = _TEMPORARY
+
+_MOST_WORKERS = 8
+# Nothing asserts how long something took, on a machine that does other things too.
+hypothesis.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.load_profile("here")
+# A shell that starts us in the background tells us to ignore Ctrl-C, and what we start inherits it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker per core; 0, hence this very process, where somebody looks at a file or at output.
+
+    `--pdb` means 0 by itself; `-n` with a number overrides this.
+    """
+    files = {str(argument).partition("::")[0] for argument in config.args}
+    if config.option.capture == "no" or config.option.trace:
+        return 0
+    if len(files) == 1 and Path(next(iter(files))).is_file():
+        return 0
+    return min(_MOST_WORKERS, _cores())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """A worker's temporary folders are under its own root, not under one that xdist shares."""
+    if hasattr(config, "workerinput"):
+        config.option.basetemp = None
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays; the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:
@@ -44,11 +91,16 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     from worker.embedded.postgres import EmbeddedPostgres
 
-    home = tmp_path_factory.mktemp("pg", numbered=True)
-    for folder in (home, home.parent, home.parent.parent):
+    kept = tmp_path_factory.mktemp("pg", numbered=True)
+    for folder in (kept, kept.parent, kept.parent.parent):
         folder.chmod(0o711)  # the server may run as nobody
-    with EmbeddedPostgres(Path(home), extra_settings={"fsync": "off"}) as server:
-        yield server.url("postgres")
+    tuning = {"fsync": "off", "max_wal_size": "256MB"}
+    with memory.folder(kept) as home:
+        home.chmod(0o711)
+        with EmbeddedPostgres(home, extra_settings=tuning) as server:
+            yield server.url("postgres")
+        if home != kept:
+            shutil.copy(server.log, kept)
 
 
 @pytest.fixture(scope="session")

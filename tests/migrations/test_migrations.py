@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -29,9 +30,8 @@ CONTENTS = text(
 def empty(postgres_server: str) -> Iterator[Engine]:
     """A database without a schema."""
     admin = make_engine(postgres_server, None).execution_options(isolation_level="AUTOCOMMIT")
-    name = "spendbeat_migrations"
+    name = f"spendbeat_migrations_{uuid.uuid4().hex[:8]}"
     with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         connection.execute(text(f"CREATE DATABASE {name}"))
     engine = make_engine(make_url(postgres_server).set(database=name).render_as_string(False), None)
     yield engine
@@ -88,12 +88,12 @@ def test_a_login_without_the_right_to_make_roles_is_told_what_to_run(
     from migrations.roles import ensure_roles
     from spend.errors import SpendbeatError
 
+    login = f"spendbeat_test_plain_{uuid.uuid4().hex[:8]}"
     with empty.connect() as connection:
         ensure_roles(connection)
-        connection.execute(text("DROP ROLE IF EXISTS spendbeat_test_plain"))
-        connection.execute(text("CREATE ROLE spendbeat_test_plain LOGIN"))
+        connection.execute(text(f"CREATE ROLE {login} LOGIN"))
         connection.commit()
-    url = empty.url.set(username="spendbeat_test_plain").render_as_string(False)
+    url = empty.url.set(username=login).render_as_string(False)
     plain = make_engine(url, None)
     try:
         with plain.connect() as connection, pytest.raises(SpendbeatError, match="GRANT"):
@@ -101,7 +101,7 @@ def test_a_login_without_the_right_to_make_roles_is_told_what_to_run(
     finally:
         plain.dispose()
         with empty.connect() as connection:
-            connection.execute(text("DROP ROLE spendbeat_test_plain"))
+            connection.execute(text(f"DROP ROLE {login}"))
             connection.commit()
 
 

@@ -263,7 +263,7 @@ def test_a_block_takes_a_response_or_its_usage(spendbeat: Recorder, receiver: Re
 @pytest.mark.parametrize(
     "thing",
     [7, "text", object(), [], {"usage": 7}, {"usage": {"prompt_tokens": float("nan")}}],
-    ids=repr,
+    ids=type,
 )
 def test_nothing_that_a_call_returns_makes_it_fail(spendbeat: Recorder, thing: object) -> None:
     ask = spendbeat.track(provider="openai")(lambda: thing)

@@ -28,7 +28,15 @@ def test_the_first_key_encrypts_and_each_decrypts() -> None:
         assert secrets.parse(NEW, "here").unseal(sealed) == "x"
 
 
-@pytest.mark.parametrize("sealed", [secrets.parse(OLD, "there").seal("x"), "gAAAA", "", "\u00e4"])
+@pytest.mark.parametrize(
+    "sealed",
+    [
+        pytest.param(secrets.parse(OLD, "there").seal("x"), id="another key's"),
+        "gAAAA",
+        "",
+        "\u00e4",
+    ],
+)
 def test_what_no_key_fits_is_said_clearly(sealed: str) -> None:
     keys = secrets.parse(NEW, "the file")
     for read in (keys.unseal, keys.renewed):
@@ -39,7 +47,17 @@ def test_what_no_key_fits_is_said_clearly(sealed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ,", "hunter2", "!" * 44, OLD[:-1], OLD + "x", f"{OLD},hunter2", "\u00e4"]
+    "text",
+    [
+        "",
+        " ,",
+        "hunter2",
+        "!" * 44,
+        "\u00e4",
+        pytest.param(OLD[:-1], id="cut"),
+        pytest.param(OLD + "x", id="longer"),
+        pytest.param(f"{OLD},hunter2", id="the second of two"),
+    ],
 )
 def test_a_key_that_is_none_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(SecretKeyError, match="new-key") as caught:
