@@ -50,11 +50,11 @@ task_routes = {
     "tasks.capture.*": {"queue": "capture"},
     "tasks.ticks.take": {"queue": "ticks"},
     "tasks.rollups.*": {"queue": "rollups"},
-    "tasks.delivery.deliver": {"queue": "delivery"},
     "tasks.budgets.look": {"queue": "ticks"},
     "tasks.budgets.check": {"queue": "checks"},
     "tasks.budgets.check_due": {"queue": "checks"},
     "tasks.budgets.review": {"queue": "checks"},
+    "tasks.delivery.deliver": {"queue": "delivery"},
     "tasks.delivery.ring": {"queue": "ticks"},
     "tasks.delivery.tidy": {"queue": "maintenance"},
     "tasks.maintenance.*": {"queue": "maintenance"},
@@ -81,8 +81,6 @@ beat_schedule = {
         "schedule": _chosen.tick_seconds,
         "options": {"expires": _expires},
     },
-    "ring": {
-        "task": "tasks.delivery.ring",
     "look-at-budgets": {
         "task": "tasks.budgets.look",
         "schedule": _chosen.check_seconds,
@@ -93,6 +91,8 @@ beat_schedule = {
         "schedule": 60.0,
         "options": {"expires": 60.0},
     },
+    "ring": {
+        "task": "tasks.delivery.ring",
         "schedule": _chosen.tick_seconds,
         "options": {"expires": _expires},
     },

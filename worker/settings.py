@@ -70,8 +70,6 @@ class Settings(BaseSettings):
     web_events: int = Field(10_000, ge=1, le=100_000, description="most events of one request")
     concurrency: int = Field(2, ge=1, le=256, description="processes of the worker")
     tick_seconds: float = Field(5.0, ge=0.1, le=3600, description="time between two ticks")
-    audit_seconds: float = Field(900.0, ge=1, description="time between two audits by beat")
-    batch_rows: int = Field(
     check_seconds: float = Field(
         5.0, ge=0.1, le=3600, description="time between two looks at budgets by beat"
     )
@@ -84,6 +82,8 @@ class Settings(BaseSettings):
         le=3600,
         description="time between two reconciliations of guards; by default that of two ticks",
     )
+    audit_seconds: float = Field(900.0, ge=1, description="time between two audits by beat")
+    batch_rows: int = Field(
         2_000_000, ge=1, description="most ledger rows that one rollup transaction counts"
     )
     litellm_database_url: str | None = Field(
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql://")
         return value
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "guard_redis_url")
     @classmethod
     def _redis(cls, value: str | None) -> str | None:
         if not value:
