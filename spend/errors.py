@@ -13,7 +13,11 @@ class UnknownError(BadInputError):
     """There is nothing of this name or number."""
 
 
-class TakenError(BadInputError):
+class ConflictError(BadInputError):
+    """This does not go with how things are now."""
+
+
+class TakenError(ConflictError):
     """This name belongs to another one already."""
 
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from spend import secrets
-from spend.delivery import channels, destination, email
+from spend.delivery import channels, destination, email, registry
 from spend.delivery.channels import Channel
 from spend.delivery.destination import Networks
 from spend.delivery.email import MailServer
@@ -33,6 +35,17 @@ def first_keys() -> Keys:
     if settings().secret_key is None:
         secrets.make(key_file())
     return keys()
+
+
+def sealing_keys(session: Session, kind: str) -> Keys | None:
+    """The keys to seal a new channel's address and secret with; None for a kind that has neither.
+
+    Raises SecretKeyError.
+    """
+    if kind == "email":
+        return None
+    # A new key while there are secrets of another one would only hide that it is lost.
+    return keys() if registry.any_sealed(session) else first_keys()
 
 
 def allowed() -> Networks:

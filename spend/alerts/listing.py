@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from models import ALERT_STATES
 from spend.alerts.alert import Alert, Change
 from spend.budgets.definition import SEVERITIES, plain
-from spend.errors import BadInputError
+from spend.errors import BadInputError, UnknownError
 from spend.periods import Calendar, span
 from spend.sql import query
 
@@ -47,16 +47,16 @@ def alerts(
 
 
 def find(session: Session, alert_id: int) -> Alert:
-    """One alert. Raises BadInputError."""
+    """One alert. Raises UnknownError."""
     # What Postgres calls an integer.
     found = alerts(session, ids=[alert_id]) if 0 < alert_id < 2**31 else []
     if not found:
-        raise BadInputError(f"There is no alert {alert_id}; see 'spendbeat alerts list --all'.")
+        raise UnknownError(f"There is no alert {alert_id}; see 'spendbeat alerts list --all'.")
     return found[0]
 
 
 def history(session: Session, alert_id: int) -> list[Change]:
-    """What became of an alert, oldest first. Raises BadInputError for one that is not there."""
+    """What became of an alert, oldest first. Raises UnknownError."""
     find(session, alert_id)
     rows = session.execute(query("alerts", "history"), {"alert": alert_id})
     return [Change(*row) for row in rows]

@@ -13,7 +13,7 @@ from spend.alerts import listing, messages
 from spend.alerts.alert import Alert, Contributors, Resolution, State
 from spend.alerts.lines import Line
 from spend.budgets.definition import Budget, plain
-from spend.errors import BadInputError
+from spend.errors import BadInputError, ConflictError
 from spend.forecast import Forecast
 from spend.periods import Span
 from spend.sql import query
@@ -146,7 +146,7 @@ def _by_hand(
         alert = listing.find(session, alert_id)
         if state == "resolved" == alert.state:
             return alert
-        raise BadInputError(f"Alert {alert_id} is resolved ({alert.resolution}) and stays so.")
+        raise ConflictError(f"Alert {alert_id} is resolved ({alert.resolution}) and stays so.")
     _remember(session, alert_id, state, now, by=by, note=note, until=due_at)
     return listing.find(session, alert_id)
 

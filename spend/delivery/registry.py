@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -82,11 +82,22 @@ def shown(kind: str, url: Url) -> str:
     return url.origin + path + ("?..." if mark else "")
 
 
-def listed(session: Session, *, removed: bool = False) -> list[Channel]:
-    """All channels by name, without ciphertexts; those that were removed only when asked for."""
-    query = select(*_PUBLIC).order_by(Row.name, Row.id)
+def listed(
+    session: Session,
+    *,
+    removed: bool = False,
+    after: tuple[str, int] | None = None,
+    most: int | None = None,
+) -> list[Channel]:
+    """Channels by name, without ciphertexts; those that were removed only when asked for.
+
+    after: the name and id behind which they begin. most: None is all.
+    """
+    query = select(*_PUBLIC).order_by(Row.name, Row.id).limit(most)
     if not removed:
         query = query.where(Row.state != "removed")
+    if after is not None:
+        query = query.where(tuple_(Row.name, Row.id) > tuple_(*after))
     return [_channel(row) for row in session.execute(query)]
 
 
@@ -98,7 +109,9 @@ def find(session: Session, channel_id: int) -> Channel | None:
 
 def named(session: Session, name: str) -> Channel:
     """The channel of a name, without the removed. Raises UnknownError."""
-    row = session.execute(select(*_ALL).where(Row.name == name, Row.state != "removed")).first()
+    query = select(*_ALL).where(Row.name == name, Row.state != "removed")
+    # What cannot be a name is not asked for: Postgres takes no NUL.
+    row = session.execute(query).first() if _NAME.fullmatch(name) else None
     if row is None:
         raise UnknownError(f"There is no channel called {name!r:.120}; see 'channels list'.")
     return _channel(row)

@@ -43,11 +43,7 @@ def add(name: str, kind: str, address: str, *, as_json: bool) -> None:
     if address == "-":
         address = sys.stdin.read().strip()
     with transaction() as session:
-        keys = None
-        if kind != "email":
-            # A new key while there are secrets of another one would only hide that it is lost.
-            known = registry.any_sealed(session)
-            keys = sending.keys() if known else sending.first_keys()
+        keys = sending.sealing_keys(session, kind)
         added = registry.add(session, name, kind, address, keys, allowed=sending.allowed())
     if as_json:
         print_json({**shown(added.channel), "secret": added.secret})
