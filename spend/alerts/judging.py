@@ -8,30 +8,26 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
-from sqlalchemy import Row, insert
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from models import BudgetCheck
 from spend import budgets
-from spend.alerts import contributors, listing, messages, states
+from spend.alerts import contributors, listing, looking, messages, states
 from spend.alerts.alert import Alert, Resolution
-from spend.alerts.lines import Line, lines
+from spend.alerts.lines import Line
+from spend.alerts.looking import WATCHED, Period
 from spend.alerts.states import Crossing
 from spend.budgets.definition import Budget
-from spend.forecast import Forecast
-from spend.periods import Span, bounds, span
+from spend.periods import span
 from spend.sql import query
 
-# Rows come late: a spool, a lagging shard. A period is watched for so long after its end, and what
-# is then raised stays open for a while, since its period is no reason to close it at once.
-WATCHED = timedelta(days=7)
+# What is raised after the end of its period stays open for a while: that its period is over is no
+# reason to close it at once.
 LATE_OPEN = timedelta(days=1)
 # A forecast changes with time alone, and costs more than a sum.
 FORECAST_AGAIN = timedelta(hours=1)
-_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -43,29 +39,6 @@ class Judged:
     resolved: int = 0
     reopened: int = 0
     messages: int = 0
-
-
-@dataclass(frozen=True)
-class Period:
-    """A period of a budget as it is judged. at: the moment whose limits count."""
-
-    budget: Budget
-    span: Span
-    at: datetime
-    current: bool
-    spend: Decimal
-    unpriced: int
-    lines: tuple[Line, ...]
-    forecast: Forecast | None
-
-    def reaches(self, line: Line) -> bool:
-        if line.basis == "actual":
-            return self.spend >= line.dollars
-        return self.forecast is not None and self.forecast.expected >= line.dollars
-
-    @property
-    def reached(self) -> list[Line]:
-        return [line for line in self.lines if self.reaches(line)]
 
 
 def judge(
@@ -87,7 +60,7 @@ def judge(
     # batch before them have committed.
     found = {budget.id: budget for budget in budgets.load(session, wanted, removed=True)}
     watched = session.execute(query("alerts", "verdicts"), {"ids": wanted})
-    periods = _periods(session, found, {*moved, *((row[0], row[1]) for row in watched)}, now)
+    periods = looking.periods(session, found, {*moved, *((row[0], row[1]) for row in watched)}, now)
     starts = sorted({period.span.first for period in periods})
     known = list(session.scalars(query("alerts", "known"), {"ids": wanted, "starts": starts}))
     alerts = listing.alerts(session, ids=known, most=len(known))
@@ -95,81 +68,6 @@ def judge(
     resolved, reopened = _turn(session, found, periods, alerts, now)
     _keep(session, found, periods, [*raised, *alerts], now)
     return Judged(len(found), len(raised), resolved, reopened, told)
-
-
-def _periods(
-    session: Session, found: Mapping[int, Budget], moved: Iterable[tuple[int, date]], now: datetime
-) -> list[Period]:
-    """What there is to judge of active budgets."""
-    wanted: dict[tuple[int, date], Span] = {}
-    for budget in found.values():
-        if budget.state != "active":
-            continue
-        calendar = budget.definition.calendar
-        # The period in which it was armed, too: it may have ended just before the first look.
-        for at in (budget.armed_at, now):
-            if (period := bounds(calendar, at)) is not None and _watched(budget, period, now):
-                wanted[budget.id, period.first] = period
-    for id_, first in moved:
-        if id_ in found and found[id_].state == "active" and (id_, first) not in wanted:
-            period = span(found[id_].definition.calendar, first)
-            if period.first == first and _watched(found[id_], period, now):
-                wanted[id_, first] = period
-    binds = {"ids": [key[0] for key in wanted], "starts": [key[1] for key in wanted]}
-    sums = {(row[0], row[1]): row for row in session.execute(query("alerts", "sums"), binds)}
-    expected = _forecasts(session, found, wanted, now)
-    return [
-        _period(found[key[0]], wanted[key], now, sums[key], expected.get(key[0]))
-        for key in sorted(wanted)
-    ]
-
-
-def _watched(budget: Budget, period: Span, now: datetime) -> bool:
-    """Whether a period has begun and may still tell something."""
-    if bounds(budget.definition.calendar, _within(period, now)) != period:
-        return False  # of a calendar that it has no more
-    if period.starts is not None and now < period.starts:
-        return False
-    return period.ends is None or budget.armed_at < period.ends > now - WATCHED
-
-
-def _within(period: Span, now: datetime) -> datetime:
-    return now if period.ends is None else period.ends - _INSTANT
-
-
-def _period(
-    budget: Budget, period: Span, now: datetime, sums: Row[Any], expected: Forecast | None
-) -> Period:
-    current = period.ends is None or now < period.ends
-    at = now if current else _within(period, now)
-    drawn = [line for line in lines(budget.definition, at) if current or line.basis == "actual"]
-    forecast = expected if current else None
-    return Period(
-        budget, period, at, current, sums.spend, int(sums.unpriced), tuple(drawn), forecast
-    )
-
-
-def _forecasts(
-    session: Session,
-    found: Mapping[int, Budget],
-    wanted: Iterable[tuple[int, date]],
-    now: datetime,
-) -> dict[int, Forecast]:
-    """Where the current periods of budgets end that have thresholds of that."""
-    ids = sorted(
-        {
-            id_
-            for id_, _ in wanted
-            if any(threshold.basis == "forecast" for threshold in found[id_].definition.thresholds)
-        }
-    )
-    if not ids:
-        return {}
-    return {
-        status.budget.id: status.forecast
-        for status in budgets.status(session, now, ids)
-        if status.forecast is not None and status.phase == "current"
-    }
 
 
 def _raise(
