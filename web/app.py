@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from web import budgets, health, ingest, otlp
+from web import alerts, budgets, channels, health, ingest, otlp
 from web.calls import Calls
 from web.intake import Intake
 from web.openapi import SECURITY
@@ -19,8 +19,8 @@ from worker.processes import die_with_parent
 from worker.settings import Settings, settings
 
 _ABOUT = (
-    "Takes what LLM requests used and books each once, with its cost; keeps budgets. See"
-    " docs/http.md."
+    "Takes what LLM requests used and books each once, with its cost; keeps"
+    " budgets, alerts and channels. See docs/http.md."
 )
 
 
@@ -60,7 +60,8 @@ def create(chosen: Settings) -> FastAPI:
     app.include_router(health.router(service))
     app.include_router(ingest.router(intake))
     app.include_router(otlp.router(intake))
-    app.include_router(budgets.router(calls))
+    for routes in (alerts, budgets, channels):
+        app.include_router(routes.router(calls))
     app.add_exception_handler(HTTPException, _answer_elsewhere)
     _describe_tokens(app)
     return app

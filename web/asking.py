@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from spend.errors import BadInputError
 from web.calls import Call
 from web.refusals import invalid
 
@@ -38,11 +39,30 @@ def count(call: Call, name: str = "limit", usual: int = USUAL, most: int = MOST)
     return int(said)
 
 
-def choice(call: Call, name: str, choices: Sequence[str]) -> str | None:
-    """One of several words, or None where nothing is said. Raises Refusal."""
-    said = call.query.get(name)
-    if said is not None and said not in choices:
-        raise invalid(f"{name} is one of {', '.join(choices)}, not {said!r:.60}.")
+def choices(call: Call, name: str, known: Sequence[str]) -> list[str]:
+    """Some of several words, as ?name=a&name=b; empty where nothing is said. Raises Refusal."""
+    said = call.query.getlist(name)
+    for word in said:
+        if word not in known:
+            raise invalid(f"{name} is one of {', '.join(known)}, not {word!r:.60}.")
+    return said
+
+
+def fields(call: Call, *names: str, needed: Sequence[str] = ()) -> dict[str, str]:
+    """The texts in a body that may have these fields and no others; null is left out.
+
+    Raises BadInputError.
+    """
+    if unknown := sorted(call.said.keys() - set(names)):
+        known = f"it can have {', '.join(names)}" if names else "it has no fields"
+        raise BadInputError(f"The body has {unknown[0]!r:.60}; {known}.")
+    said = {name: value for name, value in call.said.items() if value is not None}
+    for name, value in said.items():
+        if not isinstance(value, str):
+            raise BadInputError(f"{name} is a text, not {value!r:.60}.")
+    for name in needed:
+        if name not in said:
+            raise BadInputError(f"{name} is missing.")
     return said
 
 

@@ -15,14 +15,15 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
 from spend.errors import (
     BadInputError,
     BusyError,
+    ConflictError,
     SpendbeatError,
-    TakenError,
     UnavailableError,
     UnknownError,
 )
@@ -50,7 +51,7 @@ class Call:
 
     by: str
     path: Mapping[str, str]
-    query: Mapping[str, str]
+    query: QueryParams
     headers: Mapping[str, str]
     said: dict[str, Any]
     engine: Engine = field(repr=False)
@@ -214,8 +215,8 @@ def _refused(error: SpendbeatError) -> Refusal:
     match error:
         case UnknownError():
             return Refusal(404, "unknown", words)
-        case TakenError():
-            return Refusal(409, "taken", words)
+        case ConflictError():
+            return Refusal(409, "conflict", words)
         case BadInputError():
             return Refusal(422, "invalid", words)
         case UnavailableError() | BusyError():

@@ -21,6 +21,7 @@ from web.openapi_calls import (
     in_query,
     limit,
     maybe,
+    optional,
     several,
     thing,
     told,
@@ -247,7 +248,7 @@ STATE = told(
     _WHICH,
     IF_MATCH,
     takes=body(
-        {"type": "object", "properties": {"version": NUMBER}, "additionalProperties": False},
+        optional(version=NUMBER),
         {"version": 3},
         needed=False,
     ),

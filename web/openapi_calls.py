@@ -35,6 +35,11 @@ def thing(title: str, **properties: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def optional(**properties: Any) -> dict[str, Any]:
+    """An object that may have some of these and nothing else."""
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
 def in_query(name: str, schema: Mapping[str, Any], meaning: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "schema": schema, "description": meaning}
 

@@ -40,7 +40,7 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 
 def test_every_route_is_described_with_its_answers_and_its_token(described: dict[str, Any]) -> None:
     found = {path for _, path, _ in operations(described)}
-    assert {"/ingest", "/ingest/litellm", "/v1/traces", "/budgets"} <= found
+    assert {"/ingest", "/ingest/litellm", "/v1/traces", "/budgets", "/alerts", "/channels"} <= found
     for method, path, operation in operations(described):
         named = f"{method} {path}"
         assert operation["security"] == [{"token": []}], named
