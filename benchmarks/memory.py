@@ -1,8 +1,8 @@
-"""How much memory the worker (2 processes), beat and Flower take, as PSS.
+"""How much memory the workers (2 processes, and one that delivers), beat and Flower take, as PSS.
 
 PSS is a process's own memory plus its share of what it shares with others, so the sum over
 processes counts everything once. Run it while the system is up; it finds the processes by their
-command line, `-m celery -A worker ...` (or `celery -A worker ...`), and reads /proc.
+command line, `-m worker.light ...` or `celery -A worker ...`, and reads /proc.
 
     python benchmarks/memory.py --seconds 60 --below 300
 """
@@ -15,12 +15,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-PROGRAMS = ("worker", "beat", "flower")
+PROGRAMS = ("worker", "delivery", "beat", "flower")
 _MEGA = 1024  # smaps_rollup counts kilobytes
 
 
 def program_of(words: list[str]) -> str | None:
     """Which of our programs a command line is; None for all others."""
+    if "worker.light" in words[:-1]:
+        return words[-1]
     if "-A" not in words or not any(Path(word).name == "celery" for word in words[:4]):
         return None
     return next((word for word in words[words.index("-A") + 2 :] if word in PROGRAMS), None)
@@ -87,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         time.sleep(chosen.every)
         now = measure(chosen.under)
         most = {name: max(most.get(name, 0), now.get(name, 0)) for name in most | now}
-    if missing := [name for name in PROGRAMS if name not in most]:
+    if missing := [name for name in PROGRAMS if name not in most and name != "delivery"]:
         print(
             f"Not running: {', '.join(missing)}. Start them with 'spendbeat up'.", file=sys.stderr
         )
@@ -96,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps({name: round(value, 1) for name, value in most.items()}))
     else:
         for name in (*PROGRAMS, "all"):
-            print(f"{name:8} {most[name]:7.1f} MB PSS")
+            print(f"{name:8} {most.get(name, 0):7.1f} MB PSS")
     return int(chosen.below is not None and most["all"] >= chosen.below)
 
 

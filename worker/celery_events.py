@@ -30,15 +30,15 @@ class EventCounter:
         self._metrics = EventMetrics(registry)
         self._queues = dict(queues)
         self._names: dict[str, str] = {}  # of the tasks that are under way, by id
-        self._heard: dict[str, float] = {}  # host -> when
+        self._heard: dict[tuple[str, str], float] = {}  # (host, name of the worker) -> when
         self._lock = threading.Lock()
         registry.register(self)
 
     def on_event(self, event: Mapping[str, Any]) -> None:
         kind = event["type"]
-        host = nodesplit(event["hostname"])[1] or event["hostname"]
+        worker, host = nodesplit(event["hostname"])
         if kind.startswith("worker-"):
-            self._worker(host, alive=kind != "worker-offline")
+            self._worker(host, worker or "", alive=kind != "worker-offline")
         elif kind in self._metrics.counters:
             name = self._name_of(event, last=kind in {"task-succeeded", "task-failed"})
             labels = (name, host, self._queues.get(name, OTHER))
@@ -51,28 +51,30 @@ class EventCounter:
         family = WORKER_UP.family()
         with self._lock:
             heard = dict(self._heard)
-        for host, when in sorted(heard.items()):
+        for (host, worker), when in sorted(heard.items()):
             if now - when > _GONE_SECONDS:
-                self._forget(host)
+                self._forget(host, worker)
             else:
-                family.add_metric([host], float(now - when < _SILENT_SECONDS))
+                family.add_metric([host, worker], float(now - when < _SILENT_SECONDS))
         yield family
 
     def describe(self) -> Iterable[Metric]:
         return [WORKER_UP.family()]
 
-    def _worker(self, host: str, *, alive: bool) -> None:
+    def _worker(self, host: str, worker: str, *, alive: bool) -> None:
         with self._lock:
-            new = host not in self._heard
-            self._heard[host] = time.monotonic() - (0.0 if alive else _SILENT_SECONDS)
+            new = all(host != known for known, _ in self._heard)
+            self._heard[host, worker] = time.monotonic() - (0.0 if alive else _SILENT_SECONDS)
         if new:
             for name, queue in self._queues.items():
                 self._metrics.show(name, host, queue)
 
-    def _forget(self, host: str) -> None:
+    def _forget(self, host: str, worker: str) -> None:
         with self._lock:
-            self._heard.pop(host, None)
-        self._metrics.forget(host)
+            self._heard.pop((host, worker), None)
+            last = all(host != known for known, _ in self._heard)
+        if last:
+            self._metrics.forget(host)
 
     def _name_of(self, event: Mapping[str, Any], *, last: bool) -> str:
         # Only the first events of a task carry its name.

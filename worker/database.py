@@ -41,7 +41,8 @@ def make_engine(
 @cache
 def engine(role: Role | None = "spendbeat_writer") -> Engine:
     """This process's engine for a role."""
-    return make_engine(settings().sqlalchemy_url, role)
+    # Opened when that many threads ask at the same time, which those that deliver do.
+    return make_engine(settings().sqlalchemy_url, role, pool_size=settings().delivery_threads)
 
 
 @contextmanager

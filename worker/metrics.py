@@ -214,9 +214,41 @@ DELIVERY_SECONDS = Figure(
     "spendbeat_delivery_seconds", "Time that those attempts took.", _ATTEMPT, True
 )
 
+GUARD_DECISIONS = Figure(
+    "spendbeat_guard_decisions", "What guards answered, by decision.", ("decision",), True
+)
+GUARD_HOLDS = Figure("spendbeat_guard_holds", "Calls that hold room in a budget right now.")
+GUARD_READING_AGE = Figure(
+    "spendbeat_guard_reading_age_seconds", "Time since guards' counters were last reconciled."
+)
+GUARD_READINGS = Figure(
+    "spendbeat_guard_readings", "Reconciliations of guards' counters with Postgres.", counter=True
+)
+GUARD_REFUSED = Figure(
+    "spendbeat_guard_readings_refused",
+    "Counters that did not take a reading, since they had a later one.",
+    counter=True,
+)
+GUARD_BEHIND = Figure(
+    "spendbeat_guard_behind",
+    "1 if Redis has readings of a later number than Postgres gives, as after a restore.",
+)
+GUARD_DRIFT = Figure(
+    "spendbeat_guard_drift_dollars",
+    "Largest difference between a counter and Postgres with the settlements that wait.",
+)
+GUARD_PENDING = Figure(
+    "spendbeat_guard_pending", "Settlements that what Postgres says does not cover yet."
+)
+GUARD_PENDING_AGE = Figure(
+    "spendbeat_guard_pending_age_seconds", "Age of the oldest of them, 0 if there is none."
+)
+
 QUEUE_LENGTH = Figure("celery_queue_length", "Messages that wait in a queue.", ("queue_name",))
 WORKER_UP = Figure(
-    "celery_worker_up", "1 if a worker was heard in the last minute, otherwise 0.", ("hostname",)
+    "celery_worker_up",
+    "1 if a worker was heard in the last minute, otherwise 0; worker is its name before the @.",
+    ("hostname", "worker"),
 )
 
 _TASK = ("name", "hostname", "queue_name")

@@ -53,8 +53,7 @@ def doors(chosen: Settings) -> Doors:
 
 
 def programs(chosen: Settings, at: Doors) -> list[Program]:
-    """Web, worker, beat, Flower and exporter, with what they need in their environment."""
-    level = chosen.log_level.lower()
+    """Web, workers, beat, Flower and exporter, with what they need in their environment."""
     shared = {
         "SPENDBEAT_HOME": str(chosen.home),
         "SPENDBEAT_WEB_PORT": str(at.web_port),
@@ -68,23 +67,22 @@ def programs(chosen: Settings, at: Doors) -> list[Program]:
         "FLOWER_ADDRESS": chosen.bind,
         "FLOWER_PORT": str(at.flower_port),
     }
+    # Celery warns root because of pickle; messages here are JSON only.
+    quiet = {**shared, "PYTHONWARNINGS": "ignore:You're running the worker"}
     return [
         Program(
             "worker",
-            _celery(
-                "worker",
-                "-E",
-                # Asks other workers for a second what they have revoked: nothing, here.
-                "--without-mingle",
-                "--loglevel",
-                level,
-                "--concurrency",
-                str(chosen.concurrency),
-            ),
-            # Celery warns root because of pickle; messages here are JSON only.
-            {**shared, "PYTHONWARNINGS": "ignore:You're running the worker"},
+            python_module("worker.light", "worker"),
+            quiet,
             # Let a batch end; then give its message back; then the database does that.
             stop=((signal.SIGTERM, 15.0), (signal.SIGQUIT, 5.0)),
+        ),
+        Program(
+            "delivery",
+            python_module("worker.light", "delivery"),
+            {**quiet, "MALLOC_ARENA_MAX": "2"},  # not one per thread
+            # About what a receiver may take. A thread cannot be asked to stop.
+            stop=((signal.SIGTERM, 20.0),),
         ),
         Program(
             "web",
@@ -94,14 +92,10 @@ def programs(chosen: Settings, at: Doors) -> list[Program]:
             stop=((signal.SIGTERM, 20.0),),
         ),
         # First to go, so that nothing new is sent to a worker that stops.
-        Program("beat", _celery("beat", "--loglevel", level, "--pidfile="), shared, stage=0),
-        Program("flower", _celery("flower"), {**shared, **login}),
+        Program("beat", python_module("worker.light", "beat"), shared, stage=0),
+        Program("flower", python_module("worker.light", "flower"), {**shared, **login}),
         Program("exporter", python_module("worker.cli", "exporter"), shared),
     ]
-
-
-def _celery(*arguments: str) -> list[str]:
-    return python_module("celery", "-A", "worker", *arguments)
 
 
 def password(path: Path) -> str:

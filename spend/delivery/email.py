@@ -4,8 +4,10 @@ import re
 import smtplib
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -21,7 +23,9 @@ from spend.delivery.outcome import Message, Outcome, Reason
 Security = Literal["tls", "starttls", "none"]
 
 MOST_RECIPIENTS = 20
+# For each answer, and for all of them after the greeting.
 _SECONDS = 15.0
+_TOTAL_SECONDS = 45.0
 _MAILBOX = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
 _PORTS = {"tls": 465, "starttls": 587, "none": 25}
 _LOWEST, _TEMPORARY, _PERMANENT = 200, 400, 500
@@ -129,27 +133,67 @@ def _handed_over(to: Sequence[str], mail: EmailMessage, by: MailServer) -> tuple
     else:
         smtp = smtplib.SMTP(by.host, by.port, helo, timeout=_SECONDS)
     try:
-        if by.security == "starttls":
-            smtp.starttls(context=context)
-        smtp.ehlo_or_helo_if_needed()
-        if by.user is not None:
-            smtp.login(by.user, by.password)
-        _expect(*smtp.mail(by.sender))
-        refused = []
-        for mailbox in to:
-            status, answer = smtp.rcpt(mailbox)
-            if status >= _TEMPORARY:
-                refused.append((status, f"{mailbox}: {answer.decode(errors='replace')}"))
-        if len(refused) == len(to):
-            # A mailbox that may work later is worth another attempt.
-            raise smtplib.SMTPResponseException(*min(refused))
-        status, answer = smtp.data(mail.as_bytes(policy=SMTP))
-        _expect(status, answer)
-        missing = "".join(f"; not taken: {status} {text}" for status, text in refused)
-        return status, answer.decode(errors="replace") + missing
+        with _within(_TOTAL_SECONDS, smtp):
+            return _spoken(smtp, to, mail, by, context)
     finally:
         # Not QUIT: what it answers must not turn a mail that was taken into one to repeat.
         smtp.close()
+
+
+@contextmanager
+def _within(seconds: float, smtp: smtplib.SMTP) -> Iterator[None]:
+    """Hang up on a server that answers, but too slowly in all. Raises TimeoutError then.
+
+    A thread cannot be interrupted by a time limit of the task.
+    """
+    late = threading.Event()
+
+    def hang_up() -> None:
+        late.set()
+        if smtp.sock is not None:
+            with suppress(OSError):
+                # Not TLS' own, which asks the other side.
+                socket.socket.shutdown(smtp.sock, socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except OSError:
+        if late.is_set():
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
+
+
+def _spoken(
+    smtp: smtplib.SMTP,
+    to: Sequence[str],
+    mail: EmailMessage,
+    by: MailServer,
+    context: ssl.SSLContext,
+) -> tuple[int, str]:
+    """The server's last word, on a connection that it has greeted."""
+    if by.security == "starttls":
+        smtp.starttls(context=context)
+    smtp.ehlo_or_helo_if_needed()
+    if by.user is not None:
+        smtp.login(by.user, by.password)
+    _expect(*smtp.mail(by.sender))
+    refused = []
+    for mailbox in to:
+        status, answer = smtp.rcpt(mailbox)
+        if status >= _TEMPORARY:
+            refused.append((status, f"{mailbox}: {answer.decode(errors='replace')}"))
+    if len(refused) == len(to):
+        # A mailbox that may work later is worth another attempt.
+        raise smtplib.SMTPResponseException(*min(refused))
+    status, answer = smtp.data(mail.as_bytes(policy=SMTP))
+    _expect(status, answer)
+    missing = "".join(f"; not taken: {status} {text}" for status, text in refused)
+    return status, answer.decode(errors="replace") + missing
 
 
 def _expect(status: int, answer: bytes) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from pytest_celery import RedisTestBroker
 from sqlalchemy import text
 
@@ -19,11 +20,20 @@ from tests.support.programs import ROOT
 from tests.support.waiting import wait_for
 from worker.database import transaction
 
+# As `spendbeat up` delivers; a thread cannot die by itself, so these are killed from outside only.
+THREADS = ("-P", "threads", "-c", "8")
 MOODS = {"500": 0.12, "reset": 0.08, "slow": 0.05, "unanswered": 0.15}
 
 
+@pytest.mark.parametrize(
+    ("pool", "dying"), [((), 0.004), (THREADS, 0.0)], ids=["processes", "threads"]
+)
 def test_every_message_comes_in_order_while_the_receiver_fails_and_workers_die(
-    environment: dict[str, str], celery_broker: RedisTestBroker, tmp_path: Path
+    environment: dict[str, str],
+    celery_broker: RedisTestBroker,
+    tmp_path: Path,
+    pool: tuple[str, ...],
+    dying: float,
 ) -> None:
     """Missing none, in order per lane, again only where an answer or a process was lost."""
     with moody(MOODS) as receiver:
@@ -35,12 +45,38 @@ def test_every_message_comes_in_order_while_the_receiver_fails_and_workers_die(
             messages=80,
             lanes=16,
             kill_every=5,
-            dying=0.004,
+            dying=dying,
+            pool=pool,
             seconds=120,
         )
     assert found.right, found
     assert found.deaths + found.kills > 0, "nobody died: this test would see nothing"
     assert found.again > 0, "nothing came twice: this test would see nothing"
+
+
+def test_a_receiver_that_hangs_delays_neither_totals_nor_another_channel(
+    environment: dict[str, str], start: Any, books: Books
+) -> None:
+    """With the programs of `spendbeat up`: the worker that counts never takes a delivery."""
+    environment.update(delivery_storm.environment(key := secrets.new_key()))
+    with moody({"hang": 1}) as hanging, moody({}) as well:
+        stuck = delivery_storm.prepare(hanging.url, key, "stuck")
+        fine = delivery_storm.prepare(well.url, key, "fine")
+        delivery_storm.put(stuck, count=40, lanes=40)
+        worker, delivery, _ = (
+            start(name, command=(sys.executable, "-m", "worker.light", name))
+            for name in ("worker", "delivery", "beat")
+        )
+        held = outbox.MOST_PER_CHANNEL
+        wait_for(lambda: hanging.shown["hang"] >= held, "senders that hang")
+        books.spend("openai", rows=1000)
+        (sent,) = delivery_storm.put(fine, count=1, lanes=1)
+        wait_for(lambda: sent in well.ids, "a message of another channel")
+        wait_for(books.agree, "totals")
+        worker.kill()
+    assert "Task tasks.rollups.roll_up[" in worker.logs()
+    assert "Task tasks.delivery.deliver[" in delivery.logs()
+    assert "Task tasks.delivery.deliver[" not in worker.logs()
 
 
 def test_the_example_receiver_takes_a_message_once_and_refuses_a_forged_one(

@@ -11,6 +11,7 @@ from tests.support.programs import Program
 from tests.support.waiting import wait_for
 
 BUSY = (sys.executable, "-m", "celery", "-A", "tests.support.busy_app", "worker", "-c", "2")
+POOLS = ("prefork", "threads")
 TASKS = "tests.support.busy_app"
 
 
@@ -18,9 +19,9 @@ TASKS = "tests.support.busy_app"
 def restarted_under(celery_broker: Any, tmp_path: Path, start_busy: Any) -> Any:
     """A worker that held a task while Redis was restarted."""
 
-    def run(consumer: str) -> Program:
+    def run(consumer: str, pool: str) -> Program:
         url = celery_broker.config()["url"]
-        worker: Program = start_busy(BUSY_BROKER=url, BUSY_CONSUMER=consumer)
+        worker: Program = start_busy(pool, BUSY_BROKER=url, BUSY_CONSUMER=consumer)
         with Celery(broker=url, set_as_current=False) as sender:
             sender.send_task(f"{TASKS}.hold", [str(tmp_path)])
         wait_for((tmp_path / "held").exists, "a busy worker")
@@ -34,8 +35,9 @@ def restarted_under(celery_broker: Any, tmp_path: Path, start_busy: Any) -> Any:
 def start_busy(tmp_path: Path) -> Any:
     programs = []
 
-    def start(**environment: str) -> Program:
-        programs.append(Program("busy", (*BUSY, "-l", "INFO"), tmp_path / "busy.log", environment))
+    def start(pool: str, **environment: str) -> Program:
+        command = (*BUSY, "-l", "INFO", "-P", pool)
+        programs.append(Program("busy", command, tmp_path / "busy.log", environment))
         return programs[0].start()
 
     yield start
@@ -43,9 +45,12 @@ def start_busy(tmp_path: Path) -> Any:
         program.stop()
 
 
-def test_the_worker_goes_on(restarted_under: Any, celery_broker: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("pool", POOLS)
+def test_the_worker_goes_on(
+    restarted_under: Any, celery_broker: Any, tmp_path: Path, pool: str
+) -> None:
     """It ends what it does and takes new work."""
-    worker = restarted_under("worker.broker_guard:GuardedConsumer")
+    worker = restarted_under("worker.broker_guard:GuardedConsumer", pool)
     (tmp_path / "go").touch()
     wait_for((tmp_path / "done").exists, "the task that was held")
     with Celery(broker=celery_broker.config()["url"], set_as_current=False) as sender:
@@ -56,7 +61,7 @@ def test_the_worker_goes_on(restarted_under: Any, celery_broker: Any, tmp_path: 
 
 def test_without_the_guard_the_worker_dies(restarted_under: Any, tmp_path: Path) -> None:
     """If this fails, Celery was repaired: remove worker/broker_guard.py and this file."""
-    worker = restarted_under("celery.worker.consumer:Consumer")
+    worker = restarted_under("celery.worker.consumer:Consumer", POOLS[0])
     wait_for(lambda: "Unrecoverable error: AttributeError" in worker.logs(), "its last words")
     (tmp_path / "go").touch()
     wait_for(lambda: not worker.running, "its end")

@@ -20,6 +20,7 @@ from tests.support.books import Books
 from tests.support.homes import kill_everything, names, processes
 from tests.support.programs import ROOT, Program
 from tests.support.waiting import wait_for
+from worker.celery import app
 from worker.embedded import paths
 from worker.processes import running_in
 
@@ -67,6 +68,19 @@ def status(url: str, login: str | None = None) -> int:
         return error.code
 
 
+def flower_workers(url: str, login: str) -> dict[str, set[str]] | None:
+    """The queues of each worker by its name, once Flower knows both; it asks for a second."""
+    request = urllib.request.Request(url + "/api/workers?refresh=1")
+    request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        said = json.load(answer)
+    found = {
+        name.partition("@")[0]: {queue["name"] for queue in worker.get("active_queues", ())}
+        for name, worker in said.items()
+    }
+    return found if len(found) == 2 and all(found.values()) else None
+
+
 def child(home: Path, word: str) -> psutil.Process:
     """The oldest process of this home with `word` among its arguments."""
     found = [p for p in processes(home) if word in p.cmdline()]
@@ -82,7 +96,9 @@ def test_everything_starts_is_locked_and_stops_on_sigterm(up: Program, home: Pat
     assert status(state["metrics"]) == 200
     assert status(state["web"]) == 200
     assert status(state["flower"] + "/api/workers") == 401
-    assert status(state["flower"] + "/api/workers?refresh=1", login) == 200
+    workers = wait_for(lambda: flower_workers(state["flower"], login), "both workers' answers")
+    assert workers["delivery"] == {"delivery"}
+    assert workers["worker"] == {queue.name for queue in app.conf.task_queues} - {"delivery"}
     secret = login.partition(":")[2]
     assert not [p for p in processes(home) if secret in " ".join(p.cmdline())]
     assert secret not in up.logs()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import sleep as pause
 
 import pytest
 
@@ -125,6 +126,30 @@ def test_no_mail_without_the_tls_that_was_asked_for(
             outcome = email.send(["a@example.com"], MESSAGE, by)
             assert (outcome.result, outcome.reason) == ("retry", "tls")
             assert box.mails == []
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_server_that_answers_letter_by_letter_is_left(
+    certificates: Authority, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """No pause of it is too long, the whole is; a thread that waits for it has no other limit."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.file))
+    monkeypatch.setattr(email, "_TOTAL_SECONDS", 0.3)
+
+    def drip(connection: socket.socket) -> None:
+        if scheme == "smtps":
+            context = certificates.server("127.0.0.1")
+            connection = context.wrap_socket(connection, server_side=True)
+        connection.sendall(b"220 here\r\n")
+        while connection.send(b"2"):
+            pause(0.02)
+
+    with raw(drip) as port:
+        tls = "?tls=none" if scheme == "smtp" else ""
+        by = email.server(f"{scheme}://127.0.0.1:{port}{tls}", "spendbeat@example.com")
+        outcome = email.send(["a@example.com"], MESSAGE, by)
+    assert (outcome.result, outcome.reason) == ("retry", "timeout")
+    assert outcome.answer == "no answer in time"
 
 
 def test_a_server_that_is_not_there_or_silent(

@@ -8,7 +8,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,7 +39,8 @@ _STATES = text("SELECT state, count(*) FROM outbox GROUP BY 1")
 class Found:
     """put, distinct, again: messages, different ids that came, and how often one came again.
 
-    early: marked delivered though the receiver never took it. disordered: lanes.
+    early: marked delivered though the receiver never took it. disordered: lanes. hands: messages
+    that a worker has in hand at the same time.
     """
 
     put: int
@@ -50,6 +51,7 @@ class Found:
     disordered: tuple[str, ...]
     states: dict[str, int]
     kills: int
+    hands: int
     deaths: int
     shown: Counter[str]
     unanswered: int
@@ -61,16 +63,16 @@ class Found:
         return (
             self.distinct == self.put == self.states.get("delivered")
             and not (self.missing or self.early or self.disordered)
-            and self.again <= self.unanswered + self.kills + self.deaths
+            and self.again <= self.unanswered + self.kills * self.hands + self.deaths
         )
 
 
-def prepare(url: str, key: str) -> int:
+def prepare(url: str, key: str, name: str = "storm") -> int:
     """The channel; its id."""
     with transaction() as session:
         added = registry.add(
             session,
-            "storm",
+            name,
             "webhook",
             url,
             secrets.parse(key, "a test"),
@@ -131,12 +133,14 @@ def storm(
     kill_every: float,
     dying: float = 0.002,
     workers: int = 2,
+    pool: Sequence[str] = (),
     seconds: float = 600,
 ) -> Found:
     """Put messages and let everything happen until all ended; AssertionError if that takes longer.
 
     kill_every: seconds after which one of the workers is killed with all its processes, on
-    average. dying: probability of a process to die at each step of its own.
+    average. dying: probability of a process to die at each step of its own. pool: options of the
+    workers, the last of which is how many messages one has in hand.
     """
     key = secrets.new_key()
     ids = put(prepare(receiver.url, key), messages, lanes)
@@ -150,7 +154,16 @@ def storm(
     programs = [
         Program(
             name,
-            (*DYING, "worker", "-Q", "delivery,ticks", "--without-mingle", "-n", f"{name}@%h"),
+            (
+                *DYING,
+                "worker",
+                "-Q",
+                "delivery,ticks",
+                "--without-mingle",
+                "-n",
+                f"{name}@%h",
+                *pool,
+            ),
             folder / f"{name}.log",
             values,
         )
@@ -178,7 +191,9 @@ def storm(
         for program in (beat, *programs):
             program.kill()
     deaths = sum(program.logs().count("signal 9 (SIGKILL)") for program in programs)
-    return _found(receiver, ids, kills, deaths, time.monotonic() - began)
+    hands = int(pool[-1]) if pool else 1
+    seconds = time.monotonic() - began
+    return _found(receiver, ids, seconds, kills=kills, hands=hands, deaths=deaths)
 
 
 def left() -> int:
@@ -186,7 +201,7 @@ def left() -> int:
         return int(session.scalar(_LEFT) or 0)
 
 
-def _found(receiver: Moody, ids: list[str], kills: int, deaths: int, seconds: float) -> Found:
+def _found(receiver: Moody, ids: list[str], seconds: float, **counts: int) -> Found:
     came = Counter(receiver.ids)
     with transaction("spendbeat_reader") as session:
         states = {str(state): int(count) for state, count in session.execute(_STATES)}
@@ -199,8 +214,7 @@ def _found(receiver: Moody, ids: list[str], kills: int, deaths: int, seconds: fl
         early=frozenset(done - came.keys()),
         disordered=tuple(out_of_order(receiver)),
         states=states,
-        kills=kills,
-        deaths=deaths,
+        **counts,
         shown=receiver.shown,
         unanswered=receiver.unanswered,
         seconds=seconds,

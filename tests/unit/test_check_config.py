@@ -4,6 +4,8 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from worker.cli.config import check_config, masked, strangers
 from worker.settings import SettingsError, load
@@ -73,6 +75,37 @@ def test_all_mistakes_come_in_one_message(monkeypatch: pytest.MonkeyPatch) -> No
     as_json = CliRunner().invoke(check_config, ["--json"])
     assert as_json.exit_code == 1
     assert json.loads(as_json.output) == {"ok": False, "error": str(caught.value)}
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("postgres://u@h/db", "postgresql+psycopg2://u@h/db"),
+        ("postgresql+psycopg://u@h/db", "postgresql+psycopg2://u@h/db"),
+        ("postgresql://u:p%40w/x@h:5432/db", "postgresql+psycopg2://u:p%40w/x@h:5432/db"),
+        ("postgresql://[::1]:5432/db", "postgresql+psycopg2://[::1]:5432/db"),
+        ("postgresql:///db?host=/run/x:y", "postgresql+psycopg2:///db?host=/run/x:y"),
+    ],
+)
+def test_a_database_is_reached_through_one_driver_however_its_url_is_spelt(
+    monkeypatch: pytest.MonkeyPatch, given: str, read: str
+) -> None:
+    """SQLAlchemy takes each of them."""
+    monkeypatch.setenv("DATABASE_URL", given)
+    assert load().sqlalchemy_url == read
+    assert make_url(read).drivername == "postgresql+psycopg2"
+
+
+@pytest.mark.parametrize("url", ["postgresql", "/run/hunter2", "postgresql://u@h:hunter2/db"])
+def test_a_database_url_that_sqlalchemy_cannot_read_is_refused_without_its_parts(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(SettingsError, match="DATABASE_URL") as caught:
+        load()
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises((ArgumentError, ValueError)):
+        make_url(url)
 
 
 def test_a_misspelt_setting_is_pointed_out() -> None:

@@ -15,6 +15,7 @@ from worker.cli.root import cli
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+QUEUES = {"worker": "-X", "delivery": "-Q"}
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
 
 
@@ -38,7 +39,7 @@ def _parsed(command: click.Command, context: click.Context, arguments: list[str]
 
 
 def test_every_service_of_the_pipeline_is_there() -> None:
-    assert OURS == ["beat", "exporter", "flower", "migrate", "web", "worker"]
+    assert OURS == ["beat", "delivery", "exporter", "flower", "migrate", "web", "worker"]
     assert sorted(SERVICES.keys() - set(OURS)) == ["postgres", "redis"]
 
 
@@ -46,6 +47,21 @@ def test_every_service_of_the_pipeline_is_there() -> None:
 def test_the_command_is_one_that_the_program_takes(name: str) -> None:
     program, *arguments = SERVICES[name]["command"]
     accepts({"celery": celery, "spendbeat": cli}[program], arguments)
+
+
+def test_one_worker_delivers_and_the_other_does_all_else() -> None:
+    """Each of them is asked by its own name whether it is well."""
+    asked = {}
+    for name in ("worker", "delivery"):
+        command = SERVICES[name]["command"]
+        asked[name] = {
+            option: command[command.index(option) + 1] for option in ("-n", QUEUES[name])
+        }
+        assert f'"{name}@$$HOSTNAME"' in SERVICES[name]["healthcheck"]["test"][1]
+    assert asked == {
+        "worker": {"-n": "worker@%h", "-X": "delivery"},
+        "delivery": {"-n": "delivery@%h", "-Q": "delivery"},
+    }
 
 
 def test_a_wrong_option_would_be_noticed() -> None:
@@ -68,8 +84,8 @@ def test_what_is_published_is_published_to_this_machine_only(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     assert "network_mode" not in service
     if "ports" not in service:
-        # Only the worker has a way out, for messages.
-        assert service["networks"] == (["data", "doors"] if name == "worker" else ["data"])
+        # Only messages have a way out.
+        assert service["networks"] == (["data", "doors"] if name == "delivery" else ["data"])
     assert COMPOSE["networks"]["data"]["internal"] is True
 
 

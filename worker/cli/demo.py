@@ -45,7 +45,7 @@ _GROUPS = ["provider", "model"]
 def demo(*, once: bool, rows: int, seed: int) -> None:
     """See the whole thing work: a made-up day, imported, rolled up and proved.
 
-    Runs Postgres, Redis, the HTTP service, worker, beat, Flower and the metrics exporter,
+    Runs Postgres, Redis, the HTTP service, workers, beat, Flower and the metrics exporter,
     imports yesterday's traffic of a company that does not exist, waits until beat and the workers
     have counted it, and prints spend and audit. Then it stays up until Ctrl-C. It has servers and
     data of its own (DATABASE_URL and REDIS_URL do not matter), which stay for the next time: the
@@ -113,7 +113,7 @@ def _everything(home: Path) -> Iterator[_Running]:
         )
     try:
         _wait(
-            "Starting Postgres, Redis, web, worker, beat, Flower and exporter",
+            "Starting Postgres, Redis, web, workers, beat, Flower and exporter",
             lambda: state.exists() or process.poll() is not None,
             _START_SECONDS,
         )

@@ -67,7 +67,7 @@ def up() -> None:
     """Run everything on this machine, until Ctrl-C.
 
     Starts the embedded Postgres and Redis (unless DATABASE_URL and REDIS_URL name others),
-    migrates, then runs the HTTP service, worker, beat, Flower and the metrics exporter. What dies
+    migrates, then runs the HTTP service, workers, beat, Flower and the metrics exporter. What dies
     is started again. The data stays in SPENDBEAT_HOME. Ctrl-C stops cleanly; a second one does
     not wait.
 
