@@ -110,6 +110,24 @@ def test_a_new_budget_tells_of_this_period_and_not_of_those_before_it() -> None:
     ]
 
 
+def test_an_edit_arms_the_current_period_and_none_that_is_over() -> None:
+    budgets.add("shop", period="day", thresholds=["100%"])
+    alerts.spend(10, AT)
+    alerts.check(NOW)
+    tomorrow = NOW + timedelta(days=1)
+    with transaction("spendbeat_owner") as session:
+        session.execute(text(f"CREATE FUNCTION at_last() RETURNS trigger LANGUAGE plpgsql AS"
+            f" 'BEGIN NEW.armed_at = ''{tomorrow.isoformat()}''; RETURN NEW; END';"
+            " CREATE TRIGGER at_last BEFORE UPDATE ON budgets FOR EACH ROW"
+            " EXECUTE FUNCTION at_last()"))  # fmt: skip
+    budgets.edit("shop", hard_limit=50)
+    alerts.check(tomorrow)
+    alerts.spend(90, AT)
+    assert alerts.told(tomorrow) == []
+    alerts.spend(50, tomorrow)
+    assert [alert.period.first for alert in alerts.told(tomorrow)] == [tomorrow.date()]
+
+
 def test_a_raise_counts_while_it_holds_and_its_end_is_told_without_new_rows() -> None:
     until = NOW + timedelta(days=2)
     budgets.add("shop", thresholds=["100%"], **{"raise": {"by": 50, "until": until.isoformat()}})
@@ -140,7 +158,7 @@ def test_rows_that_come_after_the_end_of_their_period_are_told_for_a_week() -> N
     alerts.check(NOW)
     ends = NOW.replace(hour=0) + timedelta(days=1)
     alerts.spend(50, AT)
-    late = ends + timedelta(days=2)
+    late = ends + timedelta(days=2, hours=5)
     assert alerts.names(late) == [("shop", "50%", "open")]
     assert alerts.names(late + timedelta(hours=23)) == [("shop", "50%", "open")]
     assert alerts.names(late + timedelta(hours=24)) == [("shop", "50%", "resolved")]
@@ -200,16 +218,19 @@ def test_the_most_of_spend_is_named() -> None:
     shop = budgets.attribution(project="shop", agent="writer")
     budgets.add("all", thresholds=["100%"])
     budgets.add("shop", scope={"project": "shop"}, thresholds=["100%"])
+    budgets.add("today", period="day", thresholds=["100%"])
+    alerts.spend(5, AT - timedelta(days=3), model="of another day")
     alerts.spend(70, AT, attribution_id=shop, model="gpt-4o")
     alerts.spend(40, AT, attribution_id=shop, model="o3")
     alerts.spend(30, AT, provider="local", model="llama")
     alerts.spend(900, NOW.replace(day=1) - timedelta(days=1), model="of another month")
     found = {alert.budget: alert.contributors for alert in alerts.told(NOW)}
     assert found["all"] == {
-        "project": [("shop", 110), (None, 30)],
-        "agent": [("writer", 110), (None, 30)],
+        "project": [("shop", 110), (None, 35)],
+        "agent": [("writer", 110), (None, 35)],
         "model": [("gpt-4o", 70), ("o3", 40), ("llama", 30)],
     }
+    assert found["today"]["project"] == [("shop", 110), (None, 30)]
     assert found["shop"]["model"] == [("gpt-4o", 70), ("o3", 40)]
     said = alerts.messages()[0]["body"]
     assert "Most by model: gpt-4o $70.00, o3 $40.00, llama $30.00." in said["text"]
