@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from web import alerts, budgets, channels, health, ingest, otlp
+from web import alerts, budgets, channels, guard, health, ingest, litellm_guardrail, otlp
 from web.calls import Calls
+from web.guarding import Guarding
 from web.intake import Intake
 from web.openapi import SECURITY
 from web.service import Service
@@ -47,6 +48,7 @@ def create(chosen: Settings) -> FastAPI:
     service = Service(chosen)
     intake = Intake(service)
     calls = Calls(service)
+    guarding = Guarding(service, chosen.guard_redis_url or chosen.broker_url)
     # No pages: they would load scripts from a host that is not ours.
     app = FastAPI(
         title="Spendbeat",
@@ -58,10 +60,12 @@ def create(chosen: Settings) -> FastAPI:
         lifespan=service.lifespan,
     )
     app.include_router(health.router(service))
-    app.include_router(ingest.router(intake))
+    app.include_router(ingest.router(intake, guarding.arrivals))
     app.include_router(otlp.router(intake))
     for routes in (alerts, budgets, channels):
         app.include_router(routes.router(calls))
+    app.include_router(guard.router(guarding))
+    app.include_router(litellm_guardrail.router(guarding))
     app.add_exception_handler(HTTPException, _answer_elsewhere)
     _describe_tokens(app)
     return app

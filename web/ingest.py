@@ -1,6 +1,7 @@
 """Events as JSON: our own, and what LiteLLM's generic API logger sends."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from spend.capture import litellm
 from spend.capture.desk import Problem, Raw
 from spend.capture.request import Rejected
 from web import bodies, openapi
+from web.arrivals import Arrivals
 from web.intake import Door, Events, Intake
 
 _CONVERSATION = frozenset({"messages", "response", "model_parameters"})
@@ -27,9 +29,10 @@ def read_own(body: bytes, kind: str) -> Events:
     return Events(rows, text=lambda problem: _text(items[problem.index]))
 
 
-def read_litellm(body: bytes, kind: str) -> Events:
+def read_litellm(body: bytes, kind: str, arrivals: Arrivals | None = None) -> Events:
     """LiteLLM's standard logging payloads. Its null, for a call without one, is passed over."""
     items = bodies.parsed(body, kind)
+    claims = arrivals.claimed(items) if arrivals else None
     places = [place for place, item in enumerate(items) if item is not None]
 
     def named(problem: Problem) -> Problem:
@@ -37,7 +40,12 @@ def read_litellm(body: bytes, kind: str) -> Events:
         return replace(problem, index=place, id=problem.id or _id(items[place]))
 
     rows = [_mapped(items[place]) for place in places]
-    return Events(rows, named, lambda problem: _text(items[problem.index]))
+
+    def after(booked: bool) -> None:
+        if claims:
+            claims.end(rows, booked=booked)
+
+    return Events(rows, named, lambda problem: _text(items[problem.index]), after)
 
 
 def _mapped(payload: Any) -> Raw:  # noqa: ANN401 - whatever JSON says
@@ -69,9 +77,10 @@ OWN = Door("ingest", TYPES, read_own, inbox="gateway")
 LITELLM = Door("litellm", TYPES, read_litellm, inbox="litellm")
 
 
-def router(intake: Intake) -> APIRouter:
+def router(intake: Intake, arrivals: Arrivals | None = None) -> APIRouter:
     """POST /ingest and /ingest/litellm."""
     routes = APIRouter()
+    litellms = replace(LITELLM, read=partial(read_litellm, arrivals=arrivals))
 
     @routes.post(
         "/ingest",
@@ -91,6 +100,6 @@ def router(intake: Intake) -> APIRouter:
     )
     async def ingest_litellm(request: Request) -> Response:
         """Book standard logging payloads, as LiteLLM's generic API logger sends them."""
-        return await intake.take(request, LITELLM)
+        return await intake.take(request, litellms)
 
     return routes

@@ -31,11 +31,13 @@ class Events(NamedTuple):
 
     named: gives a problem the index and id that its sender knows, where the rows have others.
     text: the event of a problem that was named, as JSON, to be kept and tried again.
+    after: called with whether they were booked; raises nothing.
     """
 
     rows: Sequence[Raw]
     named: Callable[[Problem], Problem] = lambda problem: problem
     text: Callable[[Problem], str] | None = None
+    after: Callable[[bool], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,21 +117,26 @@ class Intake:
         limits = self._service.limits
         events = door.read(bodies.unpacked(body, encoding, limits.unpacked), kind)
         found = len(events.rows)
-        if found > limits.events:
-            raise refusals.too_large(
-                f"{found:,} events in one request; the limit is {limits.events:,}."
-            )
+        done = False
         try:
+            if found > limits.events:
+                raise refusals.too_large(
+                    f"{found:,} events in one request; the limit is {limits.events:,}."
+                )
             booked = self._service.desk.book(events.rows, route=door.route, strict=strict)
             rejected = tuple(map(events.named, booked.rejected))
             if rejected and door.inbox and events.text:
                 self._keep(door.inbox, rejected, events.text)
+            done = True
         except Refused as error:
             problems = [events.named(problem) for problem in error.problems]
             raise refusals.refused(problems, found) from None
         except (UnavailableError, SQLAlchemyError) as error:
             log.warning("Events of %s wait: %s", door.route, _reason(error))
             raise refusals.unavailable() from None
+        finally:
+            if events.after:
+                events.after(done)
         conflicts = tuple(map(events.named, booked.conflicts))
         return replace(booked, conflicts=conflicts, rejected=rejected)
 

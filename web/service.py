@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -53,6 +53,7 @@ class Service:
         self._pools: list[ThreadPoolExecutor] = []
         self.pool = self.threads(self.limits.threads, "spendbeat-ingest")
         self.in_flight = 0
+        self.closing: list[Callable[[], Awaitable[None]]] = []  # what else ends with it
 
     def threads(self, count: int, name: str) -> ThreadPoolExecutor:
         """Threads whose work is waited for at the end."""
@@ -70,6 +71,8 @@ class Service:
         finally:
             for pool in self._pools:
                 await asyncio.to_thread(pool.shutdown)
+            for close in self.closing:
+                await close()
             await ended(writing)
             await self.notes.write()
             self.tokens.close()

@@ -7,9 +7,11 @@
     litellm.callbacks = [spendbeat_gateway.litellm.callback]  # in a program
 
 Needs LiteLLM 1.60 or newer and SPENDBEAT_GATEWAY_* in the environment. Nothing here raises: LiteLLM
-would only log it, and the call would be missing.
+would only log it, and the call would be missing. SPENDBEAT_GATEWAY_GUARD=1 asks the guard before
+each call as well (litellm_guard.py).
 """
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from litellm.integrations.custom_logger import CustomLogger
 from spendbeat_gateway import event, litellm_payload
 from spendbeat_gateway.faults import guarded, say_once
 from spendbeat_gateway.recording import Recorder, default_recorder
+from spendbeat_gateway.settings import PREFIX
 
 Details = Mapping[str, Any]
 
@@ -115,4 +118,13 @@ class Callback(CustomLogger):  # type: ignore[misc] # LiteLLM is not there when 
                 )
 
 
-callback = Callback()
+def _made() -> Callback:
+    """With the guard, where the environment wants it."""
+    if os.environ.get(f"{PREFIX}GUARD", "").strip().lower() not in {"1", "true", "yes", "on"}:
+        return Callback()
+    from spendbeat_gateway.litellm_guard import GuardedCallback  # noqa: PLC0415 - it needs redis
+
+    return GuardedCallback()
+
+
+callback = _made()

@@ -6,6 +6,8 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spendbeat_gateway import event, litellm_attribution, litellm_payload
+from spendbeat_gateway.guard.attributing import FIELDS, fill
 
 from models import ATTRIBUTION_FIELDS
 from spend.attribution.matching import Rule, Rules
@@ -13,15 +15,25 @@ from spend.attribution.mix import Mix
 from spend.capture.litellm import request
 from spend.capture.litellm.attribution import attribution as booked
 from spend.capture.litellm.naming import provider_and_model as named
-from spendbeat_gateway import event, litellm_attribution, litellm_payload
-from spendbeat_gateway.guard.attributing import FIELDS, fill
 
 CAPTURED = Path(__file__).parent / "captured" / "litellm_1_106_2.json"
 words = st.sampled_from(["alpha", "beta", "sk-abcdefgh1234", " x ", "", "project:alpha", "a:b"])
 values = st.one_of(st.none(), words, st.integers(0, 3), st.lists(words, max_size=2))
 names = st.sampled_from(
-    ["project", "team", "user", "org", "agent", "api_key", "user_api_key_alias", "sprint"]
-    + ["user_api_key_team_id", "user_api_key_team_alias", "user_api_key_user_id", "user_api_key"]
+    [
+        "project",
+        "team",
+        "user",
+        "org",
+        "agent",
+        "api_key",
+        "user_api_key_alias",
+        "sprint",
+        "user_api_key_team_id",
+        "user_api_key_team_alias",
+        "user_api_key_user_id",
+        "user_api_key",
+    ]
 )
 tags = st.lists(
     st.sampled_from(["blue", "project:a", "Project: b", "team:", "user:u", "user_id:v", "org:o"])
@@ -68,7 +80,7 @@ def test_whatever_metadata_says_is_read_alike(
 
 
 rule_fields = st.sampled_from(["project", "team", "agent"])
-rules = st.builds(
+rules: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     match_field=st.sampled_from(["project", "team", "tag", "provider", "model"]),
     match_value=st.sampled_from(["a", "ab", "a*", "*", "b", "gpt*", "gpt-4o"]),
