@@ -5,10 +5,12 @@ RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # What is needed by all versions of the code first: a change of the code does not repeat it.
 COPY pyproject.toml constraints.txt README.md LICENSE celeryconfig.py flowerconfig.py ./
-RUN mkdir models spend tasks web worker migrations \
+COPY gateway/pyproject.toml gateway/pyproject.toml
+RUN mkdir models spend tasks web worker migrations gateway/spendbeat_gateway \
  && touch models/__init__.py spend/__init__.py tasks/__init__.py web/__init__.py worker/__init__.py \
-      migrations/__init__.py \
- && pip install -c constraints.txt -e .
+      migrations/__init__.py gateway/spendbeat_gateway/__init__.py \
+ && pip install -c constraints.txt -e . -e gateway
+COPY gateway/spendbeat_gateway gateway/spendbeat_gateway
 COPY models models
 COPY spend spend
 COPY tasks tasks

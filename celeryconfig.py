@@ -21,6 +21,7 @@ _redelivery = {
     "unacked_restore_throttle": 1,
 }
 _expires = max(_chosen.tick_seconds, 10.0)
+_guard_seconds = _chosen.guard_seconds or _chosen.tick_seconds
 
 broker_url = _chosen.broker_url
 broker_transport_options = _redelivery
@@ -57,6 +58,8 @@ task_routes = {
     "tasks.delivery.deliver": {"queue": "delivery"},
     "tasks.delivery.ring": {"queue": "ticks"},
     "tasks.delivery.tidy": {"queue": "maintenance"},
+    "tasks.guard.*": {"queue": "ticks"},
+    "tasks.guard_prices.*": {"queue": "maintenance"},
     "tasks.maintenance.*": {"queue": "maintenance"},
     "tasks.litellm.*": {"queue": "maintenance"},
     "tasks.pricing.*": {"queue": "maintenance"},
@@ -95,6 +98,16 @@ beat_schedule = {
         "task": "tasks.delivery.ring",
         "schedule": _chosen.tick_seconds,
         "options": {"expires": _expires},
+    },
+    "guard": {
+        "task": "tasks.guard.reconcile",
+        "schedule": _guard_seconds,
+        "options": {"expires": max(_guard_seconds, 10.0)},
+    },
+    "guard-prices": {
+        "task": "tasks.guard_prices.publish",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
     },
     "tidy-deliveries": {
         "task": "tasks.delivery.tidy",

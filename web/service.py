@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from spend.capture.desk import Desk
 from web.limits import Limits
+from web.loader import Loader
 from web.notes import Notes, ended
 from web.tokens import Tokens
 from worker.database import make_engine
@@ -50,6 +51,7 @@ class Service:
         self.desk = Desk(self.engine)
         self.tokens = Tokens(self.engine)
         self.notes = Notes(self.engine)
+        self.loader = Loader(self.engine, chosen.guard_url)
         self._pools: list[ThreadPoolExecutor] = []
         self.pool = self.threads(self.limits.threads, "spendbeat-ingest")
         self.in_flight = 0
@@ -63,12 +65,14 @@ class Service:
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Write notes while it runs; at the end let what has begun be finished."""
+        """Write notes and load what guards miss while it runs; at the end let it be finished."""
         del app
         writing = asyncio.create_task(self.notes.keep_writing())
+        self.loader.start()
         try:
             yield
         finally:
+            await asyncio.to_thread(self.loader.stop)
             for pool in self._pools:
                 await asyncio.to_thread(pool.shutdown)
             for close in self.closing:

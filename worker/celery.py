@@ -28,6 +28,8 @@ app = _App(
         "tasks.budgets",
         "tasks.capture",
         "tasks.delivery",
+        "tasks.guard",
+        "tasks.guard_prices",
         "tasks.litellm",
         "tasks.ticks",
         "tasks.rollups",

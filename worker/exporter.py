@@ -26,6 +26,7 @@ from spend.sql import query
 from worker import broker, budget_figures, metrics
 from worker.celery_events import EventCounter, EventThread
 from worker.database import make_engine
+from worker.guard_figures import GuardCollector
 
 log = logging.getLogger(__name__)
 
@@ -225,11 +226,17 @@ def reader(url: str) -> Engine:
 
 
 def registry(
-    app: Celery, database_url: str, broker_url: str, budgets: int = metrics.MOST_BUDGETS
+    app: Celery,
+    database_url: str,
+    broker_url: str,
+    budgets: int = metrics.MOST_BUDGETS,
+    *,
+    guard_url: str | None = None,
 ) -> tuple[CollectorRegistry, EventThread]:
     """Everything that is exported, and the thread (not started) that hears Celery's events.
 
-    budgets: how many of them have figures of their own.
+    budgets: how many of them have figures of their own. guard_url: the Redis of guards, by default
+    the broker.
     """
     app.loader.import_default_modules()
     names = sorted(name for name in app.tasks if name.startswith("tasks."))
@@ -237,6 +244,7 @@ def registry(
     found = CollectorRegistry()
     found.register(PostgresCollector(reader(database_url), budgets))
     found.register(RedisCollector(broker_url, app.amqp.queues))
+    found.register(GuardCollector(guard_url or broker_url))
     return found, EventThread(app, EventCounter(found, queues))
 
 

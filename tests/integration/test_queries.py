@@ -76,6 +76,10 @@ VALUES: dict[str, object] = {
     "before": None,
     "since": "2026-11-01Z",
     "until": "2026-12-01Z",
+    "budget_ids": [],
+    "requests": "{}",
+    "txids": "{}",
+    "providers": [],
     "first": "2026-11-01Z",
     "last": "2026-11-01Z",
 }

@@ -27,7 +27,8 @@ def exporter(port: int | None, bind: str | None) -> None:
 
     chosen = settings()
     budgets = chosen.metrics_budgets
-    found, events = registry(app, chosen.sqlalchemy_url, chosen.broker_url, budgets)
+    urls = (chosen.sqlalchemy_url, chosen.broker_url)
+    found, events = registry(app, *urls, budgets, guard_url=chosen.guard_url)
     at = bind or chosen.bind
     server = make_endpoint(found, at, chosen.metrics_port if port is None else port)
     events.start()
