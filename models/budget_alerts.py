@@ -45,6 +45,11 @@ class BudgetAlert(Base):
         CheckConstraint("(state = 'resolved') = (resolution IS NOT NULL)", name="resolution"),
         CheckConstraint("state <> 'snoozed' OR due_at IS NOT NULL", name="snoozed"),
         Index("ix_budget_alerts_live", "budget_id", postgresql_where=text("state <> 'resolved'")),
+        Index(
+            "ix_budget_alerts_resolved_at",
+            "state_at",
+            postgresql_where=text("state = 'resolved'"),
+        ),
         Index("ix_budget_alerts_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     )
 

@@ -194,6 +194,20 @@ BUDGET_LEFT = Figure(
     _BUDGET,
 )
 
+ALERTS = Figure(
+    "spendbeat_alerts",
+    "Alerts by severity and state; of those that are resolved, the ones of the last 24 hours.",
+    ("severity", "state"),
+)
+CHECK_LAG = Figure(
+    "spendbeat_budget_check_lag_seconds",
+    "Age of the oldest batch whose budgets nobody has checked since, 0 if there is none.",
+)
+CHECKS_OVERDUE = Figure(
+    "spendbeat_budget_checks_overdue",
+    "Budgets that were changed, or whose time had come, over a minute ago, and are not checked.",
+)
+
 _CHANNEL = ("channel",)
 OUTBOX_WAITING = Figure(
     "spendbeat_outbox_waiting", "Messages that a channel has yet to take.", _CHANNEL

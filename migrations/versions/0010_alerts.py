@@ -72,6 +72,8 @@ CREATE TABLE budget_alerts (
   CONSTRAINT ck_budget_alerts_snoozed CHECK (state <> 'snoozed' OR due_at IS NOT NULL)
 );
 CREATE INDEX ix_budget_alerts_live ON budget_alerts (budget_id) WHERE state <> 'resolved';
+-- What was resolved lately is counted without reading what was long ago.
+CREATE INDEX ix_budget_alerts_resolved_at ON budget_alerts (state_at) WHERE state = 'resolved';
 CREATE INDEX ix_budget_alerts_due_at ON budget_alerts (due_at) WHERE due_at IS NOT NULL;
 
 CREATE TABLE alert_history (

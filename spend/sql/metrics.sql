@@ -120,6 +120,36 @@ FROM (
 ) AS each_budget
 ORDER BY running IS NULL, used / cap DESC NULLS LAST, used DESC, id LIMIT :most
 
+-- name: alerts
+-- Alerts by severity and state; of those that are resolved, the ones of the last day.
+SELECT severity, state, count(*) AS alerts FROM (
+  SELECT severity, state FROM budget_alerts WHERE state <> 'resolved'
+  UNION ALL
+  SELECT severity, state FROM budget_alerts
+  WHERE state = 'resolved' AND state_at > now() - INTERVAL '1 day'
+) AS counted
+GROUP BY 1, 2
+
+-- name: checks
+-- Seconds for which the oldest news of a batch waits to be looked at, and how many budgets should
+-- have been looked at :late seconds ago: changed ones, and those whose time has come.
+SELECT
+  coalesce(extract(epoch FROM clock_timestamp()
+    - (SELECT at FROM budget_news ORDER BY id LIMIT 1)), 0) AS age,
+  (
+    SELECT count(*) FROM budgets AS b
+    JOIN budget_versions AS v ON v.budget_id = b.id AND v.version = b.version
+    WHERE b.state = 'active' AND (
+      v.changed_at <= now() - make_interval(secs => CAST(:late AS float8)) AND NOT EXISTS (
+        SELECT FROM budget_checks AS c WHERE c.budget_id = b.id AND c.version = b.version
+      )
+      OR b.id IN (
+        SELECT c.budget_id FROM budget_checks AS c
+        WHERE c.due_at <= now() - make_interval(secs => CAST(:late AS float8))
+      )
+    )
+  ) AS overdue
+
 -- name: outbox
 -- What waits for each channel, since when, and what was given up. Those beyond :most are one line.
 SELECT CASE WHEN place <= :most THEN name ELSE 'other' END AS channel, sum(waiting) AS waiting,

@@ -1,9 +1,6 @@
 """What a scrape says about the database; and that it always answers."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,33 +9,14 @@ from sqlalchemy import event
 from spend import attributions, audit, rollups, ticks
 from spend.attribution import limits
 from spend.attribution.mix import Mix
-from spend.budgets import standing
 from spend.delivery import dispatch
 from spend.delivery.outcome import Outcome
-from tests.support import budgets, outboxes
+from tests.support import outboxes
 from tests.support.books import Books
-from tests.support.metrics import Scrape
-from worker.celery import app
+from tests.support.metrics import Scrape, serving
 from worker.database import transaction
-from worker.exporter import PostgresCollector, make_endpoint, reader, registry
+from worker.exporter import PostgresCollector, reader
 from worker.metrics import MOST_MODELS
-
-NOWHERE = "redis+socket:///nonexistent/redis.sock?virtual_host=0"
-
-
-@contextmanager
-def serving(database_url: str, **bounds: int) -> Iterator[Callable[[], Scrape]]:
-    """Scrapes an endpoint that has this database and no Redis."""
-    found, _ = registry(app, database_url, NOWHERE, **bounds)
-    server = make_endpoint(found, "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield lambda: Scrape(f"http://127.0.0.1:{server.server_port}/metrics")
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture
@@ -168,72 +146,6 @@ def test_capped_values_are_counted_by_kind_of_field(
     assert found.value(name, field="user_id") == 1
     assert found.value(name, field="project") == 0
     assert len(found.labels(name)) == len(limits.FIELDS)
-
-
-def test_a_budget_shows_what_is_used_and_left_of_its_limit_now(
-    books: Books, scrape: Callable[[], Scrape]
-) -> None:
-    """As `budgets status` has it: the period that runs, the hard limit first, a raise included."""
-    hard = budgets.add("hard", soft_limit=50)
-    budgets.add("soft", hard_limit=None, soft_limit=50, scope={"provider": "azure"})
-    budgets.add("raised", **{"raise": {"by": "25.5", "until": "2999-01-01"}})
-    budgets.add("lowered again", **{"raise": {"by": 25, "until": "2020-01-01"}})
-    budgets.add("boundless", hard_limit=None, thresholds=[])
-    budgets.add("over", hard_limit="0.01")
-    budgets.add("last year", period="range", **{"from": "2025-01-01", "to": "2026-01-01"})
-    budgets.add("gone")
-    budgets.set_state("gone", "removed")
-    budgets.set_state("soft", "paused")
-    books.spend("openai", rows=40)
-    books.spend("azure", rows=3)
-    take_tick()
-    roll_up("openai")
-    roll_up("azure")
-    found = scrape()
-
-    with transaction() as session:
-        now = standing.status(session, datetime.now(UTC), with_forecast=False)
-    assert len(now) == 7
-    for budget in now:
-        who = {"budget": budget.budget.name, "id": str(budget.budget.id)}
-        limit, left = budget.limit, budget.left
-        assert found.value("spendbeat_budget_used_dollars", **who) == float(budget.spend)
-        assert found.value("spendbeat_budget_limit_dollars", **who) == (limit and float(limit))
-        assert found.value("spendbeat_budget_left_dollars", **who) == (left and float(left))
-    assert found.value("spendbeat_budget_limit_dollars", id=str(hard.id)) == 100
-    assert found.value("spendbeat_budget_limit_dollars", budget="raised") == 125.5
-    over = found.value("spendbeat_budget_left_dollars", budget="over")
-    assert over is not None
-    assert over < 0
-    assert found.value("spendbeat_budget_used_dollars", budget="soft") != 0
-    assert found.value("spendbeat_budgets", state="active") == 6
-    assert found.value("spendbeat_budgets", state="paused") == 1
-    assert found.value("spendbeat_budgets_left_out") == 0
-
-
-@pytest.mark.parametrize(("most", "shown"), [(2, ["nearer", "over"]), (0, [])])
-def test_only_the_budgets_nearest_to_their_limits_are_shown(
-    books: Books, database: str, most: int, shown: list[str]
-) -> None:
-    """However many there are, and how many were left out is said; a range that is over is last."""
-    for name, limit in (("far", 1000), ("nearer", 10), ("over", "0.01"), ("boundless", None)):
-        budgets.add(name, hard_limit=limit, thresholds=[])
-    long_ago = {"from": "2025-01-01", "to": "2026-01-01"}
-    budgets.add("past and over", period="range", hard_limit="0.01", **long_ago)
-    books.spend("openai", rows=40)
-    with books.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO budget_spend (budget_id, period_start, provider, spend)"
-            " SELECT id, '2025-01-01', 'openai', 5 FROM budgets WHERE name = 'past and over'"
-        )
-    take_tick()
-    roll_up("openai")
-    with serving(database, budgets=most) as scrape:
-        found = scrape()
-    names = {dict(labels)["budget"] for labels in found.labels("spendbeat_budget_used_dollars")}
-    assert sorted(names) == shown
-    assert found.value("spendbeat_budgets_left_out") == 5 - most
-    assert found.value("spendbeat_budgets") == 5
 
 
 def test_deliveries_are_counted_and_what_waits_has_an_age(

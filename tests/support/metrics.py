@@ -1,9 +1,16 @@
 """Reading a Prometheus endpoint the way Prometheus would."""
 
+import threading
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from worker.celery import app
+from worker.exporter import make_endpoint, registry
+
+NOWHERE = "redis+socket:///nonexistent/redis.sock?virtual_host=0"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -30,3 +37,18 @@ class Scrape:
 
     def labels(self, name: str) -> set[frozenset[tuple[str, str]]]:
         return {having for sample, having in self.samples if sample == name}
+
+
+@contextmanager
+def serving(database_url: str, **bounds: int) -> Iterator[Callable[[], Scrape]]:
+    """Scrapes an endpoint that has this database and no Redis."""
+    found, _ = registry(app, database_url, NOWHERE, **bounds)
+    server = make_endpoint(found, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield lambda: Scrape(f"http://127.0.0.1:{server.server_port}/metrics")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
