@@ -48,7 +48,8 @@ def written(definition: Definition) -> dict[str, Any]:
         "period": definition.period,
         "zone": definition.zone,
     }
-    if definition.period == "week":
+    # Of another period it decides nothing, and is kept for when that becomes a week.
+    if definition.period == "week" or definition.week_start != 1:
         found["week_start"] = WEEKDAYS[definition.week_start - 1]
     if definition.period == "range":
         found |= {"from": str(definition.starts_on), "to": str(definition.ends_on)}

@@ -150,7 +150,7 @@ def _scope(definition: Definition) -> str:
 
 def _period(definition: Definition) -> str:
     said = reading.written(definition)
-    start = f" from {said['week_start']}" if "week_start" in said else ""
+    start = f" from {said['week_start']}" if definition.period == "week" else ""
     dates = f" {said['from']} to {said['to']}" if "from" in said else ""
     return f"{definition.period}{start}{dates} ({definition.zone})"
 
