@@ -47,14 +47,13 @@ def _cores() -> int:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """A worker per core; 0, hence this very process, where somebody looks at a file or at output.
+    """A worker per core; 0, hence this very process, where files are named or output is wanted.
 
     `--pdb` means 0 by itself; `-n` with a number overrides this.
     """
-    files = {str(argument).partition("::")[0] for argument in config.args}
     if config.option.capture == "no" or config.option.trace:
         return 0
-    if len(files) == 1 and Path(next(iter(files))).is_file():
+    if all(Path(str(argument).partition("::")[0]).is_file() for argument in config.args):
         return 0
     return min(_MOST_WORKERS, _cores())
 
