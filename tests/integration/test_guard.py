@@ -73,7 +73,9 @@ def test_a_refusal_names_the_tightest_budget_what_is_left_and_its_end(
     for number, limit in ((1, 4), (2, 3), (3, 9)):
         fill(server.client, number, limit)
     refusal = refused(guard.reserve({}, Decimal(5), **CALL), "budget")
-    assert (refusal.budget, refusal.left, refusal.limit, refusal.ends) == ("shop", 3, 3, end)
+    assert refusal.budget == "shop"
+    assert (refusal.left, refusal.limit) == (Decimal(3), Decimal(3))
+    assert refusal.ends == end
     assert "'shop' has $3 of $3 left until 2099-12-01" in refusal.message
     assert refusal.retry_after is not None
     assert refusal.retry_after > 86_400
@@ -165,6 +167,7 @@ def test_a_hold_that_is_over_gives_back_and_its_settlement_still_counts(
     fill(server.client, 2, 1)
     hold = held(guard.reserve({}, ONE, lifetime=0.05, **CALL))
     other = wait_for(lambda: _allowed(guard), "the room of the hold that is over", 5)
+    assert other is not None
     assert counter(server.client, 1).held == DOLLAR
     guard.release(other)
     assert [counter(server.client, n).held for n in (1, 2)] == [0, 0]

@@ -11,7 +11,7 @@ from spendbeat_gateway.guard.publishing import Counter, Spent
 
 FIRST = "2026-11-01"
 ALWAYS = [{"first": FIRST, "starts": None, "ends": None}]
-CALL = {"provider": "openai", "model": "gpt-4o"}
+CALL: Any = {"provider": "openai", "model": "gpt-4o"}
 
 
 def budget(number: int, *keys: str, **fields: Any) -> dict[str, Any]:
