@@ -1,6 +1,8 @@
 """The long storm: writers out of order, workers killed, every message twice, for minutes.
 
     ./run storm --minutes 10
+    ./run storm guard --help        (callers at one limit, killed)
+    ./run storm guard-flush --help  (the guard's Redis loses everything)
     ./run storm gateway --help      (callers killed, the database away)
     ./run storm delivery --help     (receivers that fail, workers killed)
 
@@ -17,7 +19,7 @@ from benchmarks.stack import database, server
 from tests.support import ledger
 from tests.support.storm import Outcome, storm
 
-OTHERS = ("delivery", "gateway")
+OTHERS = ("alerts", "delivery", "gateway", "guard", "guard-flush")
 
 
 def report(outcome: Outcome) -> bool:
