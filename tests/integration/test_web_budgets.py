@@ -13,6 +13,7 @@ from tests.support import budgets as support
 from tests.support import ledger
 from tests.support.asking import Client
 from tests.support.books import Books
+from tests.support.databases import away
 from tests.support.service import Service, serving
 from tests.support.waiting import wait_for
 from worker.database import transaction
@@ -363,3 +364,19 @@ def test_the_log_names_no_budget_and_no_content(
         client.call("GET", "/budgets/s3cret")
     assert "GET /budgets/{which}: unknown, answered 404" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+def test_while_postgres_is_away_it_is_503_and_the_same_works_afterwards(
+    client: Client, books: Books, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its token is not looked up again, so that the request gets as far as the budgets.
+    monkeypatch.setattr("web.tokens.REMEMBERED_SECONDS", 60.0)
+    client.good("POST", "/budgets", SHOP)
+    books.engine.dispose()
+    with away(database):
+        for method, path, body in (("GET", "/budgets", None), ("POST", "/budgets", {**SHOP})):
+            answer = client.call(method, path, body)
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+    wait_for(lambda: client.call("GET", "/budgets").status_code == 200, "it to work again")
+    assert client.bad("POST", "/budgets", SHOP)[0] == 409
