@@ -14,6 +14,8 @@ from worker.settings import settings
 # The login is whoever DATABASE_URL names; each session then takes on the role it needs, so that
 # a worker cannot change the ledger even by mistake.
 Role = Literal["spendbeat_owner", "spendbeat_writer", "spendbeat_reader"]
+# A server that takes connections and never says a word is given up after this.
+CONNECT_SECONDS = 10
 
 
 def make_engine(
@@ -32,7 +34,7 @@ def make_engine(
             # Compiling a plan over dozens of partitions takes longer than running it.
             "options": f"{role_option}-c timezone=UTC -c jit=off {options}",
             "application_name": "spendbeat",
-            "connect_timeout": 10,
+            "connect_timeout": CONNECT_SECONDS,
             **connect,
         },
     )

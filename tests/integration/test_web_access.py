@@ -86,11 +86,14 @@ def test_while_postgres_is_away_it_is_503_and_nothing_is_half_done(
     wait_for(lambda: service.client.get("/").json()["database"], "health to notice")
 
 
-def test_a_service_without_any_database_starts_and_answers(database: str, tmp_path: Path) -> None:
+def test_a_service_without_any_database_starts_and_answers(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where nobody listens, and where somebody does and never says a word."""
+    monkeypatch.setattr("worker.database.CONNECT_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        for where in (f"@/x?host={tmp_path}", f"@127.0.0.1:{port}/x?connect_timeout=2"):
+        for where in (f"@/x?host={tmp_path}", f"@127.0.0.1:{port}/x"):
             with serving(
                 "sb_" + "x" * 43, database_url=f"postgresql+psycopg2://x{where}"
             ) as service:

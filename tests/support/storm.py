@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -119,6 +120,7 @@ def _row(chance: random.Random) -> dict[str, Any]:
 _ROLLER = """
 from concurrent.futures import ThreadPoolExecutor
 from tests.support import ledger
+print("ready", flush=True)
 with ThreadPoolExecutor(4) as pool:
     while True:
         shards = ledger.tick().shards
@@ -138,20 +140,27 @@ class Rollers:
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
-            process.kill()
-            process.wait()
+            self._end(process)
 
     def kill_one(self, chance: random.Random) -> None:
-        """Kill one in whatever it is doing, and start another."""
+        """Let one live for a while, kill it in whatever it is doing, and start another."""
         place = chance.randrange(len(self._processes))
-        self._processes[place].kill()
-        self._processes[place].wait()
+        process = self._processes[place]
+        assert process.stdout is not None
+        assert process.stdout.readline(), "a worker of the storm did not even start"
+        time.sleep(0.3 + 1.2 * chance.random())  # the length of a life, not a wait for something
+        self._end(process)
         self._processes[place] = self._start()
         self.kills += 1
 
     @staticmethod
     def _start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", _ROLLER])
+        return subprocess.Popen([sys.executable, "-c", _ROLLER], stdout=subprocess.PIPE)
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+        process.communicate()
 
 
 class Naive(Thread):
@@ -208,8 +217,18 @@ class Outcome:
     by_arrival: Decimal
 
 
-def storm(seconds: float, *, writers: int = 6, rollers: int = 2, seed: int = 1) -> Outcome:
-    """Let everything happen at once for a while; the rollups are not yet brought to the end."""
+def storm(
+    seconds: float,
+    *,
+    writers: int = 6,
+    rollers: int = 2,
+    seed: int = 1,
+    enough: Callable[[Committed, int], bool] = lambda _committed, _kills: False,
+) -> Outcome:
+    """Let everything happen at once for a while; the rollups are not yet brought to the end.
+
+    It ends sooner when it is `enough`: what was committed and how many were killed until then.
+    """
     chance = random.Random(seed)
     with transaction() as session:
         now = datetime.now(UTC)
@@ -221,8 +240,7 @@ def storm(seconds: float, *, writers: int = 6, rollers: int = 2, seed: int = 1) 
         killed = stack.enter_context(Rollers(rollers))
         writing = stack.enter_context(Writers(writers, seed))
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(1 + 1.5 * chance.random())  # the length of a life, not a wait for something
+        while time.monotonic() < end and not enough(writing.committed, killed.kills):
             killed.kill_one(chance)
     for naive in (by_id, by_arrival):
         naive.step()
