@@ -22,7 +22,7 @@ from spendbeat_gateway import litellm_attribution, litellm_call, litellm_payload
 from spendbeat_gateway.faults import guarded, note, say_once
 from spendbeat_gateway.guard import AsyncGuard, Guard, Hold, Refusal
 from spendbeat_gateway.guard.endings import Endings
-from spendbeat_gateway.litellm import Callback, Details
+from spendbeat_gateway.litellm_callback import Callback, Details
 from spendbeat_gateway.litellm_refusal import BudgetRefusedError
 from spendbeat_gateway.recording import Recorder
 from spendbeat_gateway.settings import PREFIX

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from spendbeat_gateway import Recorder, faults
-from spendbeat_gateway import litellm as ours
+from spendbeat_gateway import litellm_callback as ours
 
 ODD: list[Any] = [None, {}, {"standard_logging_object": 7}, {"litellm_call_id": []}, [], "x"]
 
