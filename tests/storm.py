@@ -45,7 +45,7 @@ def report(outcome: Outcome) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     if words and words[0] in OTHERS:
-        return int(import_module(f"tests.storm_{words[0]}").main(words[1:]))
+        return int(import_module(f"tests.storm_{words[0].replace('-', '_')}").main(words[1:]))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -9,11 +9,11 @@ from spendbeat_gateway.guard import Guard, Hold, publishing
 from spendbeat_gateway.guard.publishing import Counter
 
 from spend.budgets.definition import Budget
+from spend.capture.desk import Desk
 from spend.enforcement.rules import rules
 from tests.support import budgets
-from tests.support.desks import book
 from worker import guard
-from worker.database import transaction
+from worker.database import engine, transaction
 from worker.guard import Reconciled, Taken
 
 MODEL = "a-model"
@@ -76,19 +76,24 @@ def reserve(asker: Guard, dollars: object, project: str = "shop", **more: Any) -
     return answer
 
 
-def record(hold: Hold, dollars: object, project: str = "shop", provider: str = "openai") -> None:
+def record(
+    hold: Hold,
+    dollars: object,
+    project: str = "shop",
+    provider: str = "openai",
+    desk: Desk | None = None,
+) -> None:
     """What the recorder tells the service of a call; dollars None: nobody knows its price."""
     said = {} if dollars is None else {"cost_usd": str(dollars)}
-    found = book(
-        {
-            "id": f"call-{hold.id}",
-            "other_ids": [hold.id],
-            "started_at": now().isoformat(),
-            "provider": provider,
-            "model": MODEL,
-            "project": project,
-            "input_tokens": 1,
-            **said,
-        }
-    )
+    event = {
+        "id": f"call-{hold.id}",
+        "other_ids": [hold.id],
+        "started_at": now().isoformat(),
+        "provider": provider,
+        "model": MODEL,
+        "project": project,
+        "input_tokens": 1,
+        **said,
+    }
+    found = (desk or Desk(engine())).book([event], route="test")
     assert found.imported == 1
