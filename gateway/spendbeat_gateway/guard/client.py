@@ -1,7 +1,7 @@
 """The guard for threads."""
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from spendbeat_gateway.guard.core import Asked, Away, Core, Step
 from spendbeat_gateway.guard.estimate import Estimate, Estimator, Limits
 from spendbeat_gateway.guard.scripts import script
 from spendbeat_gateway.guard.settings import GuardSettings, from_environment, plain_url
+from spendbeat_gateway.guard.wire import Wire
 
 _T = TypeVar("_T")
 MOST_CONNECTIONS = 10_000
@@ -41,11 +42,11 @@ class Guard:
     ) -> None:
         url, settings = chosen(redis_url)
         self._core = Core(settings, lifetime=lifetime, wait=wait)
+        self._wire = Wire(url, timeout)
         self._client: Redis = Redis.from_url(
             url,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            # A pooled connection may have died with the last server; a script may run twice.
             retry=Retry(NoBackoff(), 1),
             max_connections=MOST_CONNECTIONS,
         )
@@ -109,6 +110,7 @@ class Guard:
     def close(self) -> None:
         """Tell Redis what it has not been told yet, and disconnect."""
         self._run(self._core.close())
+        self._wire.close()
         self._client.close()
 
     def _run(self, steps: Generator[Step, Any, _T]) -> _T:
@@ -130,10 +132,10 @@ class Guard:
         if what == "sleep":
             return time.sleep(*arguments)
         if what == "get":
-            return self._client.get(*arguments)
+            return self._wire("GET", *arguments)
         if what == "count":
             return count(self._client, *arguments)
-        return run(self._client, what, *arguments)
+        return run(self._wire, what, *arguments)
 
 
 def chosen(redis_url: str | None) -> tuple[str, GuardSettings]:
@@ -145,13 +147,13 @@ def chosen(redis_url: str | None) -> tuple[str, GuardSettings]:
     return plain_url(url), replace(settings, redis_url=url)
 
 
-def run(client: Any, name: str, *arguments: object) -> Any:  # noqa: ANN401 - as Redis answers
-    """Run a script; Redis forgets them when it starts anew."""
+def run(command: Callable[..., Any], name: str, *arguments: object) -> Any:  # noqa: ANN401 - as Redis answers
+    """Run a script by a client's execute_command; Redis forgets scripts when it starts anew."""
     text, sha = script(name)
     try:
-        return client.execute_command("EVALSHA", sha, 1, keys.VERSION, *arguments)
+        return command("EVALSHA", sha, 1, keys.VERSION, *arguments)
     except NoScriptError:
-        return client.execute_command("EVAL", text, 1, keys.VERSION, *arguments)
+        return command("EVAL", text, 1, keys.VERSION, *arguments)
 
 
 def count(client: Any, counts: Mapping[str, int]) -> None:  # noqa: ANN401 - any client of Redis

@@ -339,7 +339,10 @@ class Core:
 
     @property
     def _behind(self) -> bool:
-        return bool(self._later or self._untold) or self._away_since is not None
+        """Whether there is something to tell Redis now that it answers."""
+        if self._later or self._away_since is not None:
+            return True
+        return bool(self._untold) and time.monotonic() - self._told >= _COUNT_EVERY
 
     def _catch_up(self) -> Generator[Step, Any, None]:
         """Redis answers: tell it what it has missed, some of it with each call."""

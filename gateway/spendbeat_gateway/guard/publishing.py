@@ -131,7 +131,7 @@ def _set_some(redis: "Redis", readings: list[Spent], reading: int, epoch: str) -
             raise AmountError(f"what is spent and held in {one.name} does not fit into 64 bits")
         # Afterwards: what is in `spent` and a settlement for a moment is counted twice, not never.
         for at in range(_AT_ONCE, len(covered) if reply else 0, _AT_ONCE):
-            run(redis, "cover", one.name, reading, *covered[at : at + _AT_ONCE])
+            run(redis.execute_command, "cover", one.name, reading, *covered[at : at + _AT_ONCE])
     return [reply == 1 for reply in replies]
 
 
@@ -152,7 +152,7 @@ def drop(redis: "Redis", counter: str, first: date | str) -> None:
 
 def want(redis: "Redis", name: str) -> None:
     """Say that something is missing."""
-    run(redis, "miss", name)
+    run(redis.execute_command, "miss", name)
 
 
 def wanted(redis: "Redis") -> set[str]:
@@ -210,7 +210,7 @@ def pending(redis: "Redis", counter: str, first: date | str) -> dict[str, int]:
 def expire(redis: "Redis") -> int:
     """Let holds whose time is over give their room back, all of them; how many there were."""
     total = 0
-    while n := int(run(redis, "expire", 500)):
+    while n := int(run(redis.execute_command, "expire", 500)):
         total += n
     return total
 
