@@ -100,11 +100,13 @@ BOTH = pytest.mark.parametrize("asking", [sync, awaited])
 
 
 @BOTH
-def test_a_model_of_the_ledger_is_published_before_anybody_asks(
+def test_once_a_guard_is_in_use_the_models_of_the_ledger_are_there_before_it_asks(
     database: str, server: Valkey, asking: Callable[..., Callable[..., Estimate]]
 ) -> None:
     in_the_ledger("openai", "gpt-4o")
-    assert publish(server) == 1
+    assert publish(server) == 0
+    publish_prices(server.client, {"openai/o3": "old"})
+    assert publish(server) == 2
     assert publish(server) == 0
     found = asking(server, wait=0)("openai", "gpt-4o", "x" * 9872, SOME)
     assert found == Estimate(
@@ -204,11 +206,10 @@ def test_names_that_anybody_may_send_do_not_pile_up(
 ) -> None:
     monkeypatch.setattr(guard_prices, "MOST_ASKED", 10)
     in_the_ledger("openai", "gpt-4o")
-    publish(server)
     names = {f"made-up/{number}" for number in range(20)} | {"no provider", "x/" + "y" * 5000}
     with transaction() as session:
         guard_prices.publish_wanted(server.client, session, names)
-    assert server.client.hlen(PRICES) == 21
+    assert server.client.hlen(PRICES) == 20
     publish(server)
     assert server.client.hkeys(PRICES) == ["openai/gpt-4o"]
 
