@@ -19,6 +19,7 @@ NAMES = (
     "prices",
     "delivery",
     "forecast",
+    "estimate",
     "guard",
 )
 
