@@ -180,6 +180,21 @@ def _allowed(guard: Guard) -> Hold | None:
     return answer if isinstance(answer, Hold) else None
 
 
+def test_a_hold_that_is_over_behind_many_others_is_not_kept_twice(
+    server: Valkey, guard: Guard
+) -> None:
+    """One script lets only some of those that are over go, and this one is the last of them."""
+    publish(server.client, budget(1))
+    fill(server.client, 1, 100_000)
+    for number in range(40):
+        held(guard.reserve({}, ONE, id=f"hold {number}", lifetime=0.5, **CALL))
+    oldest = server.client.zrange("{spendbeat}:guard:holds", -1, -1, withscores=True)
+    wait_for(lambda: int(server.client.time()[0]) * 1000 > oldest[0][1], "all to be over")
+    held(guard.reserve({}, ONE, id="hold 39", **CALL))
+    wait_for(lambda: publishing.expire(server.client) == 0, "the others to be let go")
+    assert counter(server.client, 1).held == DOLLAR
+
+
 def test_holds_of_a_system_that_is_idle_are_let_go_by_the_service(
     server: Valkey, guard: Guard
 ) -> None:
