@@ -297,11 +297,16 @@ def test_a_rate_limit_lets_so_many_requests_through_in_any_minute(
     assert 0 < refusal.retry_after <= 60
     assert counter(server.client, 1).held == 3 * DOLLAR
     held(guard.reserve({"agent": "other"}, ONE, **CALL))
-    # As if a minute had passed since the first of them.
-    oldest = server.client.lindex("{spendbeat}:guard:r:4", 0)
-    server.client.lset("{spendbeat}:guard:r:4", 0, str(int(str(oldest)) - 60_000))
-    held(guard.reserve(call, ONE, **CALL))
+    # As if nearly a minute had passed since the first of them, and then a whole one.
+    for age, passes in ((58_000, False), (60_000, True)):
+        server.client.lset("{spendbeat}:guard:r:4", 0, str(_milliseconds(server) - age))
+        assert guard.reserve(call, ONE, **CALL).allowed == passes
     refused(guard.reserve(call, ONE, **CALL), "rate")
+
+
+def _milliseconds(server: Valkey) -> int:
+    seconds, micros = server.client.time()
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 def test_a_refused_call_uses_up_no_rate(server: Valkey, guard: Guard) -> None:
