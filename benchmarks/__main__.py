@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 NAMES = (
+    "alerts",
     "budgets",
     "rollup",
     "incremental",
@@ -21,6 +22,7 @@ NAMES = (
     "forecast",
     "estimate",
     "guard",
+    "litellm_guard",
 )
 
 

@@ -6,11 +6,11 @@
 
 The functions here use one recorder per process, configured by SPENDBEAT_GATEWAY_* in the
 environment; Recorder makes another. None of them raises because of a network, a disk or what it
-was given.
+was given; a guard that is asked for raises RefusedError.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from spendbeat_gateway.recording import Recorder, default_recorder
 from spendbeat_gateway.stats import Stats
@@ -36,12 +36,12 @@ def record(response: object = None, **fields: object) -> str | None:
     return default_recorder().record(response, **fields)
 
 
-def call(**fields: object) -> Call:
+def call(**fields: Any) -> Call:
     """A context manager around one call; see Call."""
     return default_recorder().call(**fields)
 
 
-def track(**fields: object) -> Callable[[_F], _F]:
+def track(**fields: Any) -> Callable[[_F], _F]:
     """A decorator for functions that make one call; see Recorder.track."""
     return default_recorder().track(**fields)
 

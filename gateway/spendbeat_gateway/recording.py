@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from spendbeat_gateway import adoption, event, faults, forks
 from spendbeat_gateway.answers import Sender
@@ -17,6 +17,12 @@ from spendbeat_gateway.shipper import Shipper, spool_name
 from spendbeat_gateway.spool import Spool
 from spendbeat_gateway.stats import Stats, collect
 from spendbeat_gateway.tracking import Call, tracked
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from spendbeat_gateway.guard import Estimate, Guard
+    from spendbeat_gateway.guarding import Kept
 
 _AT_EXIT = 2.0  # seconds
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -87,17 +93,47 @@ class Recorder:
             _at_end_of_child(self.close)
         return kept
 
-    def call(self, **fields: object) -> Call:
-        """A context manager around one call, sync or async; see Call."""
-        return Call(self, fields)
+    def call(
+        self,
+        *,
+        guard: "Guard | None" = None,
+        request: object = None,
+        estimate: "Estimate | Decimal | None" = None,
+        **fields: object,
+    ) -> Call:
+        """A context manager around one call, sync or async; see Call.
 
-    def track(self, **fields: object) -> Callable[[_F], _F]:
+        guard: is asked first, for what `request` (the provider's: its messages, or all of it) can
+        cost, or an `estimate`; what it held is settled with the end of the call.
+        """
+        return Call(self, fields, self._kept(guard, request, estimate))
+
+    def track(
+        self,
+        *,
+        guard: "Guard | None" = None,
+        estimate: "Estimate | Decimal | None" = None,
+        **fields: object,
+    ) -> Callable[[_F], _F]:
         """A decorator for functions that make one call and return what the provider answers.
 
         Sync and async functions, generators and async generators; a stream that they return is
-        followed to its end.
+        followed to its end. guard: as in call(), the keyword arguments being the request.
         """
-        return lambda function: tracked(self, function, fields)
+
+        def keep(request: object) -> "Kept | None":
+            return self._kept(guard, request, estimate)
+
+        return lambda function: tracked(self, function, fields, keep)
+
+    def _kept(
+        self, guard: "Guard | None", request: object, estimate: "Estimate | Decimal | None"
+    ) -> "Kept | None":
+        if guard is None:
+            return None
+        from spendbeat_gateway.guarding import Kept  # noqa: PLC0415 - few need it
+
+        return Kept(guard, request, estimate, self.settings.defaults)
 
     @guarded(None)
     def keep(self, seen: Seen, fields: Mapping[str, object]) -> str | None:

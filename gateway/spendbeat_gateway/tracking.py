@@ -1,5 +1,6 @@
 """Following a call from its beginning to the end of its answer: context manager and decorator."""
 
+import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +14,8 @@ from spendbeat_gateway.streams import AsyncStream, Stream
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from spendbeat_gateway.guarding import Kept
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -31,11 +34,15 @@ class Call:
             call.see(client.chat.completions.create(...))
 
     Give see() the response, or each chunk of a stream. `async with` does the same. An exception in
-    the block records a failure and goes on its way.
+    the block records a failure and goes on its way. With a guard, entering the block asks it, and
+    raises RefusedError where a budget has no room.
     """
 
-    def __init__(self, keeper: Keeper, fields: Mapping[str, object]) -> None:
+    def __init__(
+        self, keeper: Keeper, fields: Mapping[str, object], kept: "Kept | None" = None
+    ) -> None:
         self._keeper = keeper
+        self._kept = kept
         self._fields = {"started_at": time.time(), **fields}
         self._seen = Seen()
         self.see: Callable[[object], None] = self._seen.see  # takes a response or a chunk
@@ -61,12 +68,30 @@ class Call:
         self._open = False
         if failed:
             self._fields.setdefault("status", "failure")
+        fields = self._kept.named(self._seen, self._fields) if self._kept else self._fields
         if collected:
-            self._keeper.later(self._seen, self._fields)
+            self._keeper.later(self._seen, fields)
         else:
-            self.id = self._keeper.keep(self._seen, self._fields)
+            self.id = self._keeper.keep(self._seen, fields)
+        if self._kept:
+            self._kept.end(self._seen, fields, failed=failed)
+
+    def ask(self) -> None:
+        """Ask the guard, if there is one. Raises RefusedError; then nothing is recorded."""
+        if self._kept:
+            try:
+                self._kept.begin(self._fields)
+            except BaseException:
+                self._open = False
+                raise
+
+    async def ask_soon(self) -> None:
+        """ask(), in a thread, since it waits for Redis."""
+        if self._kept:
+            await asyncio.to_thread(self.ask)
 
     def __enter__(self) -> "Self":
+        self.ask()
         return self
 
     def __exit__(
@@ -78,6 +103,7 @@ class Call:
         self.end(failed=kind is not None)
 
     async def __aenter__(self) -> "Self":
+        await self.ask_soon()
         return self
 
     async def __aexit__(
@@ -89,20 +115,27 @@ class Call:
         self.end(failed=kind is not None)
 
 
-def tracked(keeper: Keeper, function: _F, fields: Mapping[str, object]) -> _F:
-    """`function`, each call of it recorded."""
+def tracked(
+    keeper: Keeper,
+    function: _F,
+    fields: Mapping[str, object],
+    keep: "Callable[[object], Kept | None] | None" = None,
+) -> _F:
+    """`function`, each call of it recorded; keep: from its arguments to what a guard is asked."""
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
         async def later(*args: Any, **kwargs: Any) -> object:
-            call = _begin(keeper, fields, kwargs)
+            call = _begin(keeper, fields, kwargs, keep)
+            await call.ask_soon()
             return await _awaited(call, function(*args, **kwargs))
 
         return cast("_F", later)
 
     @wraps(function)
     def now(*args: Any, **kwargs: Any) -> object:
-        call = _begin(keeper, fields, kwargs)
+        call = _begin(keeper, fields, kwargs, keep)
+        call.ask()
         try:
             result = function(*args, **kwargs)
         except BaseException:
@@ -124,12 +157,17 @@ async def _awaited(call: Call, result: Awaitable[object]) -> object:
     return _followed(call, answer)
 
 
-def _begin(keeper: Keeper, fields: Mapping[str, object], kwargs: Mapping[str, object]) -> Call:
+def _begin(
+    keeper: Keeper,
+    fields: Mapping[str, object],
+    kwargs: Mapping[str, object],
+    keep: "Callable[[object], Kept | None] | None",
+) -> Call:
     """The model that is asked for is the one recorded, also where the call fails."""
     model = kwargs.get("model")
     if "model" not in fields and isinstance(model, str):
         fields = {**fields, "model": model}
-    return Call(keeper, fields)
+    return Call(keeper, fields, keep(kwargs) if keep else None)
 
 
 def _followed(call: Call, result: object) -> object:

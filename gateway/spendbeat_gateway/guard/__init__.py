@@ -15,14 +15,23 @@ Needs `redis` (the extra `guard`), which is imported when the first Guard is mad
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from spendbeat_gateway.guard.answers import AmountError, Hold, Reason, Refusal
+from spendbeat_gateway.guard.answers import AmountError, Hold, Reason, Refusal, RefusedError
 
 if TYPE_CHECKING:
     from spendbeat_gateway.guard.asynchronous import AsyncGuard
     from spendbeat_gateway.guard.client import Guard
     from spendbeat_gateway.guard.estimate import Estimate
 
-__all__ = ["AmountError", "AsyncGuard", "Estimate", "Guard", "Hold", "Reason", "Refusal"]
+__all__ = [
+    "AmountError",
+    "AsyncGuard",
+    "Estimate",
+    "Guard",
+    "Hold",
+    "Reason",
+    "Refusal",
+    "RefusedError",
+]
 
 _LATER = {"AsyncGuard": "asynchronous", "Guard": "client", "Estimate": "estimate"}
 

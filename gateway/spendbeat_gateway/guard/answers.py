@@ -77,3 +77,11 @@ class Refusal:
     @property
     def allowed(self) -> Literal[False]:
         return False
+
+
+class RefusedError(Exception):
+    """What Recorder.call() and track() raise instead of making a call. refusal: why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
