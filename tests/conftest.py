@@ -10,16 +10,18 @@ import os
 import shutil
 import signal
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import make_url
 
 from tests.support import memory
+from tests.support.databases import made, name
+from tests.support.litellm_tables import OLD
+from tests.support.litellm_tables import schema as litellm_schema
 from worker import database as databases
 from worker import schema
 from worker.settings import settings
@@ -77,10 +79,6 @@ def pytest_sessionfinish(exitstatus: int) -> None:
         shutil.rmtree(_TEMPORARY, ignore_errors=True)
 
 
-def _admin(server: str) -> Engine:
-    return create_engine(server, isolation_level="AUTOCOMMIT")
-
-
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a running server's maintenance database."""
@@ -105,19 +103,12 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template(postgres_server: str) -> Iterator[str]:
     """The name of a migrated, empty database to clone."""
-    name = f"spendbeat_template_{uuid.uuid4().hex[:8]}"
-    admin = _admin(postgres_server)
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(postgres_server).set(database=name)
-    engine = databases.make_engine(url.render_as_string(False), None)
-    with engine.connect() as connection:
-        schema.upgrade(connection)
-    engine.dispose()
-    yield name
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with made(postgres_server, "spendbeat_template") as url:
+        engine = databases.make_engine(url, None)
+        with engine.connect() as connection:
+            schema.upgrade(connection)
+        engine.dispose()
+        yield name(url)
 
 
 def forget_caches() -> None:
@@ -129,17 +120,17 @@ def forget_caches() -> None:
 @pytest.fixture
 def database(postgres_server: str, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A migrated database of this test's own, named by DATABASE_URL; yields its URL."""
-    name = f"spendbeat_test_{uuid.uuid4().hex[:8]}"
-    admin = _admin(postgres_server)
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    url = make_url(postgres_server).set(database=name).render_as_string(False)
-    monkeypatch.setenv("DATABASE_URL", url)
-    forget_caches()
-    yield url
-    for role in ("spendbeat_writer", "spendbeat_reader", "spendbeat_owner"):
-        databases.engine(role).dispose()
-    forget_caches()
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with made(postgres_server, "spendbeat_test", template) as url:
+        monkeypatch.setenv("DATABASE_URL", url)
+        forget_caches()
+        yield url
+        for role in ("spendbeat_writer", "spendbeat_reader", "spendbeat_owner"):
+            databases.engine(role).dispose()
+        forget_caches()
+
+
+@pytest.fixture(scope="session")
+def litellm_schemas(postgres_server: str) -> Iterator[dict[str, str]]:
+    """The newest schema of LiteLLM's database and that of an old version, by name, to clone."""
+    with litellm_schema(postgres_server) as new, litellm_schema(postgres_server, OLD) as old:
+        yield {"new": new, "old": old}

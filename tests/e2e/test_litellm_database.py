@@ -1,6 +1,5 @@
 """Beat and a worker read LiteLLM's own database by themselves, and totals follow its rows."""
 
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -8,29 +7,19 @@ from typing import Any
 
 import pytest
 from pytest_celery import CeleryTestSetup
-from sqlalchemy import create_engine, make_url, text
 
 from tests.support.books import Books
-from tests.support.litellm_tables import LitellmTables, schema
+from tests.support.litellm_tables import LitellmTables, tables
 from tests.support.waiting import wait_for
 
 NET = "SELECT coalesce(sum(total_cost), 0) FROM spend_summary"
 
 
 @pytest.fixture
-def litellm(postgres_server: str) -> Iterator[LitellmTables]:
+def litellm(postgres_server: str, litellm_schemas: dict[str, str]) -> Iterator[LitellmTables]:
     """A database with the newest schema."""
-    name = f"litellm_test_{uuid.uuid4().hex[:8]}"
-    admin = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
-    with schema(postgres_server) as template, admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    url = make_url(postgres_server).set(database=name)
-    tables = LitellmTables(url.render_as_string(hide_password=False))
-    yield tables
-    tables.engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with tables(postgres_server, litellm_schemas["new"]) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,23 +1,14 @@
 """What several integration tests ask for."""
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from spend.capture.desk import Desk
 from tests.support.books import Books
-from tests.support.litellm_tables import OLD, LitellmTables, schema
+from tests.support.litellm_tables import LitellmTables, tables
 from tests.support.service import Service, serving
 from worker.database import engine
-
-
-@pytest.fixture(scope="session")
-def schemas(postgres_server: str) -> Iterator[dict[str, str]]:
-    """The newest schema and that of an old version, by name."""
-    with schema(postgres_server) as new, schema(postgres_server, OLD) as old:
-        yield {"new": new, "old": old}
 
 
 @pytest.fixture(params=["new", "old"])
@@ -27,22 +18,12 @@ def version(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def litellm(
-    postgres_server: str, schemas: dict[str, str], request: pytest.FixtureRequest
+    postgres_server: str, litellm_schemas: dict[str, str], request: pytest.FixtureRequest
 ) -> Iterator[LitellmTables]:
     """A database of LiteLLM's; of both versions where the test asks for `version`."""
     which = request.getfixturevalue("version") if "version" in request.fixturenames else "new"
-    name = f"litellm_test_{uuid.uuid4().hex[:8]}"
-    admin = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {schemas[which]}"))
-    tables = LitellmTables(
-        make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
-    )
-    yield tables
-    tables.engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with tables(postgres_server, litellm_schemas[which]) as found:
+        yield found
 
 
 @pytest.fixture

@@ -26,8 +26,7 @@ _LOCAL = text(
 
 @settings(
     max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(calendar=CALENDARS, moment=MOMENTS)
 def test_both_name_the_same_first_day(database: str, calendar: Calendar, moment: datetime) -> None:

@@ -11,12 +11,13 @@ from decimal import Decimal
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from migrations.env_rules import include
 from models import Base
 from spend.pricing import Rates, Tier, overrides
+from tests.support.databases import made
 from worker import schema
 from worker.database import make_engine
 
@@ -29,16 +30,10 @@ CONTENTS = text(
 @pytest.fixture
 def empty(postgres_server: str) -> Iterator[Engine]:
     """A database without a schema."""
-    admin = make_engine(postgres_server, None).execution_options(isolation_level="AUTOCOMMIT")
-    name = f"spendbeat_migrations_{uuid.uuid4().hex[:8]}"
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine = make_engine(make_url(postgres_server).set(database=name).render_as_string(False), None)
-    yield engine
-    engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with made(postgres_server, "spendbeat_migrations") as url:
+        engine = make_engine(url, None)
+        yield engine
+        engine.dispose()
 
 
 def contents(engine: Engine) -> str:

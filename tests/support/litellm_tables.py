@@ -8,7 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, text
+
+from tests.support.databases import made, name
 
 ROOT = Path(__file__).resolve().parents[2]
 # The first version with daily tables, and still none of the columns that came after 1.65.
@@ -27,28 +29,28 @@ def migrations() -> list[Path]:
 @contextmanager
 def schema(server: str, until: str | None = None) -> Iterator[str]:
     """The name of an empty database with LiteLLM's schema as of a date (yyyymmdd), to clone."""
-    name = f"litellm_template_{uuid.uuid4().hex[:8]}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(server).set(database=name)
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        with driver.cursor() as cursor:
-            cursor.execute("SET synchronous_commit = off")
-            for file in migrations():
-                if until is None or file.parent.name < until:
-                    # A file is sent as one, and one with several statements is a transaction.
-                    cursor.execute(file.read_text().replace("CONCURRENTLY", ""))
-    engine.dispose()
-    try:
-        yield name
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
+    with made(server, "litellm_template") as url:
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            with driver.cursor() as cursor:
+                cursor.execute("SET synchronous_commit = off")
+                for file in migrations():
+                    if until is None or file.parent.name < until:
+                        # A file is sent as one, and one with several statements is a transaction.
+                        cursor.execute(file.read_text().replace("CONCURRENTLY", ""))
+        engine.dispose()
+        yield name(url)
+
+
+@contextmanager
+def tables(server: str, template: str) -> Iterator["LitellmTables"]:
+    """A database of LiteLLM's of a test's own."""
+    with made(server, "litellm_test", template) as url:
+        found = LitellmTables(url)
+        yield found
+        found.engine.dispose()
 
 
 class LitellmTables:

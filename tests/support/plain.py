@@ -1,10 +1,11 @@
 """Databases with an existing table of another application."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine
+
+from tests.support.databases import made
 
 TABLE = """
 CREATE TABLE cost_logs (
@@ -33,18 +34,9 @@ FROM generate_series(1, {rows}) AS n
 @contextmanager
 def plain_database(server: str, *statements: str) -> Iterator[str]:
     """A database that holds what statements make; yields its URL."""
-    name = f"spendbeat_plain_{uuid.uuid4().hex[:8]}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = make_url(server).set(database=name).render_as_string(False)
-    try:
+    with made(server, "spendbeat_plain") as url:
         run(url, *statements)
         yield url
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
 
 
 def run(url: str, *statements: str) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from random import Random
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spend.forecast import (
@@ -270,7 +270,6 @@ class TestUsualShare:
 
 
 class TestAlways:
-    @settings(deadline=None)
     @given(PASTS, TODAY, FRACTIONS, STARTS, ENDS)
     def test_spent_low_expected_high(
         self,
@@ -287,7 +286,6 @@ class TestAlways:
             spent = sum((each for day, each in days if starts <= day < ends), Decimal(0))
             assert spent <= found.low <= found.expected <= found.high
 
-    @settings(deadline=None)
     @given(PASTS, TODAY, TODAY, FRACTIONS, ENDS)
     def test_more_spent_today_never_means_less_in_the_end(
         self,
@@ -304,7 +302,6 @@ class TestAlways:
         if found[0] and found[1]:
             assert found[0].expected <= found[1].expected + Decimal("1e-6")
 
-    @settings(deadline=None)
     @given(PASTS, st.randoms(use_true_random=False), FRACTIONS, ENDS)
     def test_neither_order_nor_days_of_nothing_matter(
         self, days: list[tuple[date, Decimal]], random: Random, fraction: float, ends: date

@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spend.attributions import Mix
@@ -66,7 +66,6 @@ def test_a_digest_fits_a_bigint() -> None:
     assert min(digests) < 0 < max(digests)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(0, 30)))
 def test_occurrences_count_as_a_plain_count_does(numbers: list[int]) -> None:
     occurrences, seen = Occurrences(), dict.fromkeys(range(31), 0)

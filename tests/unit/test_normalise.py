@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from spend.capture import Normaliser, Rejected, Request
+from spend.capture.normalise import Normaliser
+from spend.capture.request import Rejected, Request
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BASE: Mapping[str, Any] = {
@@ -115,7 +116,6 @@ def test_numbers_as_ids_and_spaces_around_texts() -> None:
 TEXTS = st.text(max_size=8)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(
         st.sampled_from(["id", "provider", "model", "trace_id", "team", "tags", "status"]),
@@ -140,7 +140,6 @@ def test_anything_is_either_a_request_or_rejected(
         assert text is None or (text.encode() and "\0" not in text and len(text) <= 512)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXTS, TEXTS)
 def test_a_row_is_read_the_same_first_and_later(provider: str, team: str) -> None:
     """The caches of a Normaliser answer as its checks do."""

@@ -144,7 +144,7 @@ def slow_price(
     return (min(later)[-1], "before-first-price") if later else (None, "")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     overrides(),
     usages(),

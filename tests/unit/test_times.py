@@ -5,7 +5,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spend.capture.request import EPOCH, Rejected
@@ -81,7 +81,6 @@ def test_what_is_no_usable_time_is_rejected_with_a_reason(value: object, reason:
         read(value)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 400 * 86_400_000_000), st.integers(0, 9999))
 def test_any_spelling_of_a_time_gives_the_same_microsecond(after: int, more: int) -> None:
     moment = utc(2025, 1, 1) + timedelta(microseconds=after)
