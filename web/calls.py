@@ -119,6 +119,7 @@ class Calls:
                 self._endpoint(door),
                 methods=[door.method],
                 summary=door.summary,
+                operation_id=f"{door.act.__module__.removeprefix('web.')}_{door.act.__name__}",
                 description=door.act.__doc__,
                 **door.extra,
             )
@@ -136,6 +137,8 @@ class Calls:
             token = await self._service.tokens.require(request, *door.scopes)
             self._service.notes.used(token.id)
             answer = await self._acted(request, token.name, door)
+            if door.kind != "look":
+                log.info("%s by %s, answered %d", _route(request), token.name, answer.status)
         except Refusal as refusal:
             log.info("%s: %s, answered %d", _route(request), refusal.result, refusal.status)
             return _json(refusal.as_json(), refusal.status, refusal.headers)

@@ -153,17 +153,18 @@ STATUS = thing(
     },
     no_forecast_because=maybe(TEXT, "Why there is none yet."),
 )
+_STATUS_NOW = {**STATUS, "type": ["object", "null"], "description": "null once it is removed."}
 _WITH_STATUS = {
     **BUDGET,
     "title": "BudgetWithStatus",
-    "properties": {**BUDGET["properties"], "status": STATUS},  # type: ignore[dict-item]  # a mapping
+    "properties": {**BUDGET["properties"], "status": _STATUS_NOW},  # type: ignore[dict-item]  # a mapping
 }
 _SHOWN = {
     **_WITH_STATUS,
     "title": "BudgetShown",
     "properties": {
         **BUDGET["properties"],  # type: ignore[dict-item]  # a mapping
-        "status": STATUS,
+        "status": _STATUS_NOW,
         "periods": several(PERIOD, "The newest first."),
     },
 }

@@ -93,6 +93,7 @@ def _sent(client: Client, method: str, path: str, body: Any) -> tuple[int, Any]:
         content=json.dumps(body, ensure_ascii=False).encode(),
         headers={"Authorization": client.bearer, "Content-Type": "application/json"},
     )
+    client.check(method, path, answer)
     said = answer.json()
     assert answer.is_success or (answer.status_code in _WORDS and said["error"]), answer.text
     return answer.status_code, said

@@ -7,11 +7,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from spend.delivery import notices, webhook
+from spend.delivery import notices, trial, webhook
 from spend.delivery.channels import Channel
 from spend.delivery.outcome import Message
 from tests.support.programs import ROOT
-from worker.cli.channels import _trial
 
 SCHEMA = json.loads((ROOT / "docs/schemas/webhook-1.schema.json").read_text())
 NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
@@ -26,7 +25,7 @@ def sent(message: Message) -> dict[str, Any]:
 MESSAGES = [
     notices._message(CHANNEL, "gone", "It answered that it is gone for good.", given_up=2),
     notices._message(CHANNEL, "failing", "Every delivery failed.", given_up=0),
-    _trial(CHANNEL),
+    trial.message(CHANNEL),
 ]
 
 
