@@ -417,6 +417,25 @@ def test_a_settlement_of_a_counter_that_is_gone_is_found_when_it_is_loaded(
     assert counter(server.client, 1).used == 5 * DOLLAR
 
 
+def test_a_counter_that_is_gone_is_not_begun_by_what_is_given_back(
+    server: Valkey, guard: Guard
+) -> None:
+    publish(server.client, budget(1), budget(2))
+    for number in (1, 2):
+        fill(server.client, number, 10)
+    one = held(guard.reserve({}, ONE, **CALL))
+    held(guard.reserve({}, ONE, lifetime=0.001, **CALL))
+    publishing.drop(server.client, "1.1", FIRST)
+    guard.release(one)
+    wait_for(
+        lambda: publishing.expire(server.client) == publishing.open_holds(server.client),
+        "the other hold to be let go",
+    )
+    assert publishing.counter(server.client, "1.1", FIRST) is None
+    assert server.client.exists("{spendbeat}:guard:c:1.1:" + FIRST) == 0
+    assert counter(server.client, 2).held == 0
+
+
 def test_a_settlement_after_everything_was_lost_counts_once(server: Valkey, guard: Guard) -> None:
     publish(server.client, budget(1))
     fill(server.client, 1, 10)
@@ -480,8 +499,24 @@ def test_a_hold_survives_json(server: Valkey, guard: Guard) -> None:
     fill(server.client, 1, 10)
     hold = held(guard.reserve({}, ONE, **CALL))
     assert Hold.from_dict(hold.as_dict()) == hold
-    with pytest.raises(ValueError, match="no hold"):
-        Hold.from_dict({"nano": "1"})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"id": ""},
+        {"id": "x", "counters": "1.1:2026-11-01"},
+        {"id": "x", "counters": ["rules"]},
+        {"id": "x", "counters": ["1.1:2026-11-01 2.1:2026-11-01"]},
+        {"id": "x", "counters": ["1.1:2026-11-01"], "nano": "-5"},
+        {"id": "x", "nano": str(2**63)},
+        {"id": "x", "nano": "much"},
+    ],
+)
+def test_what_no_guard_gave_is_no_hold(said: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"no hold|invalid literal"):
+        Hold.from_dict(said)
 
 
 def test_threads_and_coroutines_share_one_limit(server: Valkey, guard: Guard) -> None:

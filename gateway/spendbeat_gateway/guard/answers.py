@@ -1,5 +1,6 @@
 """What a guard answers: a hold, or a refusal that says why."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -10,6 +11,11 @@ from typing import Literal
 # used up. rate: a rate limit. unpriced: the model's price is not known and a budget wants it to be.
 # unreachable: Redis is away. cold: a budget's counter did not come in time.
 Reason = Literal["budget", "throttle", "rate", "unpriced", "unreachable", "cold"]
+
+
+# Holds come back from outside: "{counter}:{first day of the period}".
+_COUNTER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})*:[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOST_COUNTERS = 5_000
 
 
 class AmountError(ValueError):
@@ -43,14 +49,17 @@ class Hold:
     @staticmethod
     def from_dict(said: Mapping[str, object]) -> "Hold":
         """Raises ValueError for what is no hold."""
-        counters = said.get("counters", ())
-        if not isinstance(said.get("id"), str) or not isinstance(counters, list | tuple):
-            raise ValueError(  # noqa: TRY004 - from outside, not a program's mistake
-                "this is no hold: it has no id, or its counters are no list"
-            )
+        name, counters = said.get("id"), said.get("counters", ())
+        if not isinstance(name, str) or not name or not isinstance(counters, list | tuple):
+            raise ValueError("this is no hold: it has no id, or its counters are no list")
+        if len(counters) > _MOST_COUNTERS or not all(map(_COUNTER.fullmatch, map(str, counters))):
+            raise ValueError("this is no hold: no guard has such counters")
+        nano = int(str(said.get("nano", "0")))
+        if not 0 <= nano < 1 << 63:
+            raise ValueError("this is no hold: its amount does not fit into 64 bits")
         return Hold(
-            id=str(said["id"]),
-            nano=int(str(said.get("nano", "0"))),
+            id=name,
+            nano=nano,
             counters=tuple(map(str, counters)),
             expires_at=float(str(said.get("expires_at", 0.0))),
             enforced=said.get("enforced") is True,

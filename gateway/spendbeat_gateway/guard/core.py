@@ -57,8 +57,9 @@ class Asked:
         dollars = estimate.dollars if isinstance(estimate, Estimate) else estimate
         self.attribution = attribution
         self.estimate = estimate
-        self.provider = provider
-        self.model = model
+        # As a recorder writes what is not said.
+        self.provider = provider or "unknown"
+        self.model = model or "unknown"
         self.id = hold or f"guard:{uuid4().hex}"
         if lifetime is not None and not 0 < lifetime <= _LONGEST:
             raise ValueError(f"a hold's lifetime must be from 0 to {_LONGEST} seconds")
