@@ -81,6 +81,14 @@ def test_a_refusal_names_the_tightest_budget_what_is_left_and_its_end(
     assert refusal.retry_after > 86_400
 
 
+def test_of_budgets_that_are_overspent_the_worst_is_named(server: Valkey, guard: Guard) -> None:
+    publish(server.client, *(budget(number) for number in (1, 2, 3)))
+    for number, spent in ((1, 19), (2, 30), (3, 12)):
+        fill(server.client, number, 10, spent=spent)
+    refusal = refused(guard.reserve({}, ONE, **CALL), "budget")
+    assert (refusal.budget, refusal.left) == ("b2", 0)
+
+
 def test_what_is_refused_by_one_budget_is_held_in_none(server: Valkey, guard: Guard) -> None:
     publish(server.client, *(budget(number) for number in (1, 2, 3)))
     for number, limit in ((1, 100), (2, 100), (3, 1)):
@@ -515,7 +523,7 @@ def test_a_hold_survives_json(server: Valkey, guard: Guard) -> None:
     ],
 )
 def test_what_no_guard_gave_is_no_hold(said: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"no hold|invalid literal"):
+    with pytest.raises(ValueError, match="no hold"):
         Hold.from_dict(said)
 
 

@@ -54,14 +54,17 @@ class Hold:
             raise ValueError("this is no hold: it has no id, or its counters are no list")
         if len(counters) > _MOST_COUNTERS or not all(map(_COUNTER.fullmatch, map(str, counters))):
             raise ValueError("this is no hold: no guard has such counters")
-        nano = int(str(said.get("nano", "0")))
+        try:
+            nano, expires_at = int(str(said["nano"])), float(str(said["expires_at"]))
+        except (KeyError, ValueError):
+            raise ValueError("this is no hold: nano or expires_at is no number") from None
         if not 0 <= nano < 1 << 63:
             raise ValueError("this is no hold: its amount does not fit into 64 bits")
         return Hold(
             id=name,
             nano=nano,
             counters=tuple(map(str, counters)),
-            expires_at=float(str(said.get("expires_at", 0.0))),
+            expires_at=expires_at,
             enforced=said.get("enforced") is True,
             local=said.get("local") is True,
         )
