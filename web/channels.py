@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter
 
+from spend import notes
 from spend.delivery import registry, trial
 from spend.delivery.channels import LONGEST_OVERLAP
 from spend.delivery.channels import shown as said
-from spend.errors import BadInputError
 from spend.lengths import length
 from web import asking
 from web import openapi_channels as described
@@ -77,8 +77,7 @@ def disable(call: Call) -> Answer:
     """Send nothing to a channel until it is enabled."""
     asking.only(call)
     reason = asking.fields(call, "reason").get("reason", f"by {call.by}")
-    if len(reason) > _MOST_REASON or "\0" in reason:
-        raise BadInputError(f"A reason has at most {_MOST_REASON} characters.")
+    notes.check(reason, _MOST_REASON)
     with call.changing() as session:
         registry.disable(session, registry.named(session, call.path["name"]).id, reason)
         return Answer(said(registry.named(session, call.path["name"])))

@@ -9,6 +9,7 @@ from operator import attrgetter
 
 from sqlalchemy.orm import Session
 
+from spend import notes
 from spend.alerts import listing, messages
 from spend.alerts.alert import Alert, Contributors, Resolution, State
 from spend.alerts.lines import Line
@@ -135,8 +136,7 @@ def _by_hand(
     resolution: Resolution | None = None,
     due_at: datetime | None = None,
 ) -> Alert:
-    if len(note) > _MOST_NOTE or "\0" in note:
-        raise BadInputError(f"A note has at most {_MOST_NOTE:,} characters.")
+    notes.check(note, _MOST_NOTE)
     alert = listing.find(session, alert_id)
     if not _turn(
         session, alert_id, state, listing.LIVE, now,

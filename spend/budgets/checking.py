@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import Channel
+from spend import notes
 from spend.attribution import tags
 from spend.budgets import guarding
 from spend.budgets.definition import BASES, SCOPE_FIELDS, SEVERITIES, Definition, Threshold
@@ -34,7 +35,7 @@ def check(definition: Definition) -> None:
         _limits(definition)
         _thresholds(definition)
         guarding.check(definition)
-        _note(definition.note)
+        notes.check(definition.note, MAX_NOTE)
     except BadInputError as error:
         raise BadInputError(f"Budget {definition.name[:MAX_NAME]!r}: {error}") from None
 
@@ -69,11 +70,6 @@ def check_name(name: str) -> None:
         )
     if name.isdigit():
         raise BadInputError("a name of digits alone could be a budget's number.")
-
-
-def _note(note: str) -> None:
-    if len(note) > MAX_NOTE or "\0" in note:
-        raise BadInputError(f"a note has at most {MAX_NOTE:,} characters.")
 
 
 def check_scope(scope: Mapping[str, str]) -> None:

@@ -362,7 +362,9 @@ def test_the_log_names_no_budget_and_no_content(
     with caplog.at_level("INFO", "web"):
         client.call("POST", "/budgets", {"name": "s3cret", "soft_limit": "s3cret"})
         client.call("GET", "/budgets/s3cret")
+        client.call("POST", "/budgets", {"name": "s3cret", "hard_limit": 1, "note": "s3cret"})
     assert "GET /budgets/{which}: unknown, answered 404" in caplog.text
+    assert "POST /budgets by operator, answered 201" in caplog.text
     assert "s3cret" not in caplog.text
 
 

@@ -121,6 +121,13 @@ def test_a_channel_is_switched_off_and_on_and_removed(client: Client, receiver: 
     add(client, receiver.url())
 
 
+def test_a_reason_is_a_note_for_people(client: Client) -> None:
+    client.good("POST", "/channels", {"name": "m", "kind": "email", "address": "a@example.com"})
+    for reason in ("a\0b", "\x1b[2J", "x" * 501):
+        assert client.bad("POST", "/channels/m/disable", {"reason": reason})[0] == 422
+    assert client.get("/channels/m")["state"] == "active"
+
+
 def test_a_new_secret_signs_beside_the_old_one(client: Client, receiver: Hook) -> None:
     first = add(client, receiver.url())["secret"]
     turned = client.good("POST", "/channels/ops/rotate-secret", {"overlap": "7d"})
