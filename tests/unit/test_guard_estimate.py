@@ -248,6 +248,7 @@ OUTPUT = [
     ({"max_completion_tokens": 300, "max_tokens": 100}, {}, 300, True),
     ({"max_output_tokens": "40"}, {}, 40, True),
     ({"generationConfig": {"maxOutputTokens": 50, "candidateCount": 2}}, {}, 100, True),
+    ({"inferenceConfig": {"maxTokens": 60}}, {}, 60, True),
     ({"max_tokens": 100, "n": 3}, {}, 300, True),
     ({"max_tokens": 100, "n": 3}, {"choices": 1}, 100, True),
     ({"max_tokens": 100}, {"max_tokens": 7, "longest_output": 50}, 7, True),
@@ -317,6 +318,7 @@ MESSAGES: list[list[dict[str, Any]]] = [
     [{"role": "assistant", "content": [{"type": "tool_use", "id": "1", "input": {"q": TEXT}}]}],
     [{"role": "assistant", "content": None, "reasoning_content": TEXT}],
     [{"type": "function_call_output", "call_id": "1", "output": TEXT}],
+    [{"role": "user", "content": [{"toolResult": {"content": [{"text": TEXT}]}}]}],
 ]  # fmt: skip
 
 
@@ -340,6 +342,8 @@ TOOL = {"name": "look", "description": TEXT, "parameters": {"type": "object"}}
         {"tools": [TOOL]},
         {"tools": [{"functionDeclarations": [TOOL]}]},
         {"functions": [TOOL]},
+        {"toolConfig": {"tools": [{"toolSpec": TOOL}]}},
+        {"documents": [TEXT], "query": "x"},
         {"response_format": {"type": "json_schema", "json_schema": TOOL}},
         {"text": {"format": TOOL}},
         {"system": TEXT},
@@ -360,6 +364,7 @@ UNSEEN: list[Any] = [
     [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "A" * 9000}}]}],
     [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f1"}}]}],
     [{"role": "user", "parts": [{"inlineData": {"mimeType": "video/mp4", "data": "A" * 9000}}]}],
+    [{"role": "user", "content": [{"document": {"format": "pdf", "source": {"bytes": b"A"}}}]}],
     [{"role": "assistant", "audio": {"id": "a1"}}],
     [{"type": "item_reference", "id": "i1"}],
     {"input": TEXT, "tools": [{"type": "web_search"}]},

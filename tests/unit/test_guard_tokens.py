@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spendbeat_gateway.guard import encodings
+from spendbeat_gateway.guard import asking, encodings
 from spendbeat_gateway.guard.tokens import Counter, most, most_as_json, most_quoted
 from tiktoken import Encoding
 
-from tests.support import tokenizers
+from tests.support import litellm, tokenizers
 from tests.support.programs import ROOT
 from tests.support.waiting import wait_for
 
@@ -108,7 +108,7 @@ def test_composing_shortens() -> None:
             assert len(character.encode()) <= len(apart.encode()), hex(code)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.recursive(
         st.one_of(st.none(), st.booleans(), st.integers(-9, 10**6), st.text(max_size=12)),
@@ -171,6 +171,42 @@ def test_an_encoding_is_loaded_beside_the_caller(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(encodings, "_begun", set())
     assert encodings.encoding_of("openai", "gpt-4o") is None
     wait_for(lambda: encodings.encoding_of("openai", "gpt-4o") is not None, "the encoding")
+
+
+def test_without_tiktoken_bytes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tiktoken"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert encodings.name_of("openai", "gpt-4o") is None
+    assert encodings.encoding_of("openai", "gpt-4o") is None
+    assert encodings.load("r50k_base") is None
+
+
+CALLED = [
+    {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function":
+        {"name": "f", "arguments": '{"city": "Köln"}'}}]},
+    {"role": "tool", "tool_call_id": "c1", "content": '{"t": 3}'},
+]  # fmt: skip
+CITY = {"type": "string", "description": "The city", "enum": ["a", "b"]}
+TOOL = {"name": "look", "parameters": {"type": "object", "properties": {"city": CITY}}}
+
+
+def test_what_litellm_counts_in_a_request_is_within_the_bound(openai: list[Encoding]) -> None:
+    """It knows how OpenAI counts messages and renders tools."""
+    requests = [
+        {"model": model, "messages": messages, "tools": tools}
+        for model in ("gpt-4o", "gpt-3.5-turbo")
+        for messages in ([{"role": "user", "content": "a"}] * 50, CALLED)
+        for tools in (None, [{"type": "function", "function": TOOL}] * 20)
+    ]
+    program = str(litellm.PROGRAMS / "count_requests.py")
+    done = subprocess.run(
+        [litellm.python(), program], input=json.dumps(requests), capture_output=True, text=True,
+        check=True, env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    )  # fmt: skip
+    for request, real in zip(requests, json.loads(done.stdout.splitlines()[-1]), strict=True):
+        encoding = openai[0] if request["model"] == "gpt-4o" else openai[1]
+        assert 0 < real <= asking.read(request, Counter(encoding)).input
+        assert real <= asking.read(request, Counter()).input
 
 
 WITHOUT_FILES = """

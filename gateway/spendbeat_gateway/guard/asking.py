@@ -1,7 +1,8 @@
 """What a request may use at most: read from its text, its messages, or the whole of it.
 
-The shapes are those of OpenAI's (chat, responses, completions, embeddings), Anthropic's and
-Gemini's requests. Keys that are not known are not input; see docs/guard.md for the figures.
+The shapes are those of OpenAI's (chat, responses, completions, embeddings), Anthropic's,
+Gemini's and Bedrock's requests. Keys that are not known are not input; docs/guard.md has the
+figures.
 """
 
 from collections.abc import Mapping
@@ -24,10 +25,18 @@ FILE = 20_000
 _AUDIO_BYTES = 62  # base64 characters per token: 16 kbit/s speech, 32 tokens a second
 _FILE_CHARACTERS = 4
 
-_TEXTS = ("messages", "system", "instructions", "prompt", "input", "suffix", "contents")
-_SYSTEMS = ("systemInstruction", "system_instruction")
-_SCHEMAS = ("tools", "functions", "response_format", "output_format", "output_config")
-_MOST = ("max_completion_tokens", "max_output_tokens", "max_tokens", "maxOutputTokens")
+_TEXTS = (
+    "messages", "system", "instructions", "prompt", "input", "suffix", "contents", "query",
+    "documents", "systemInstruction", "system_instruction",
+)  # fmt: skip
+_SCHEMAS = (
+    "tools", "toolConfig", "functions", "response_format", "output_format", "output_config",
+)  # fmt: skip
+# Where Gemini and Bedrock have what others have beside the messages.
+_NESTED = ("generationConfig", "generation_config", "inferenceConfig")
+_MOST = (
+    "max_completion_tokens", "max_output_tokens", "max_tokens", "maxOutputTokens", "maxTokens",
+)  # fmt: skip
 _CHOICES = ("n", "best_of", "candidateCount", "candidate_count")
 # With one of these the provider adds input that the request does not show.
 _UNSEEN = (
@@ -73,12 +82,10 @@ class _Reader:
 
     def request(self, said: Mapping[str, Any]) -> None:
         ask = self._ask
-        nested = said.get("generationConfig") or said.get("generation_config")
-        options = {**nested, **said} if isinstance(nested, Mapping) else said
+        nested = [inner for key in _NESTED if isinstance(inner := said.get(key), Mapping)]
+        options = {name: value for inner in (*nested, said) for name, value in inner.items()}
         for key in _TEXTS:
             self._texts(key, said.get(key))
-        for key in _SYSTEMS:
-            self.content(said.get(key))
         for key in _SCHEMAS:
             if said.get(key):
                 ask.input += TOOLS + most_as_json(said[key])

@@ -24,7 +24,7 @@ _KINDS: dict[str, Medium] = {
 _DATA = ("inlineData", "inline_data", "fileData", "file_data")
 _MIME_TYPES = ("mime_type", "mimeType")
 # Parts without a type that are named by their key.
-_NAMES = ("image_url", "input_audio", "file", "image", "video_url")
+_NAMES = ("image_url", "input_audio", "file", "image", "document", "video", "video_url")
 # A text of at most so many characters is a link or an id, which says nothing about what is behind.
 _LINK = 2048
 _DEEP = 4
