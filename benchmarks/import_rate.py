@@ -22,8 +22,8 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from benchmarks.stack import database, median, server, show
-from spend.capture import import_source
 from spend.capture.files import opened
+from spend.capture.pipeline import import_source
 from spend.generate import requests
 from worker.cli.generate import write_csv
 from worker.database import make_engine

@@ -49,10 +49,23 @@ def _need_servers(**_: object) -> None:
 
 @worker_before_create_process.connect
 def _before_fork(**_: object) -> None:
+    _load()
     # What is imported stays shared with the children: their garbage collector, which would write
     # into every page, leaves frozen objects alone.
     gc.collect()
     gc.freeze()
+
+
+def _load() -> None:
+    """What tasks load when they first run: loaded once, it is shared by all processes."""
+    from sqlalchemy.orm import configure_mappers  # noqa: PLC0415 - only for processes that fork
+
+    from spend.alerts import checks  # noqa: PLC0415 - likewise
+    from worker.database import engine  # noqa: PLC0415 - likewise
+
+    del checks
+    configure_mappers()
+    engine()  # without a connection
 
 
 @worker_process_init.connect

@@ -13,7 +13,7 @@ from spend import attributions
 from spend.attribution import limits, rules
 from spend.attribution.caps import OTHER
 from spend.attribution.mix import NOBODY, Mix
-from spend.capture import import_requests
+from spend.capture.pipeline import import_requests
 from spend.errors import BadInputError
 from tests.support import ledger
 from tests.support.captured import counted, spendbeat

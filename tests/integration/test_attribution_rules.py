@@ -8,7 +8,8 @@ import pytest
 
 from spend.attribution import rules
 from spend.attribution.mix import Mix
-from spend.capture import desk, import_requests
+from spend.capture import desk
+from spend.capture.pipeline import import_requests
 from spend.errors import BadInputError
 from tests.support.captured import ledger, spendbeat
 from worker.database import engine, transaction

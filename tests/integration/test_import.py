@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
-from spend.capture import ImportSummary, import_requests
+from spend.capture.pipeline import import_requests
+from spend.capture.summary import ImportSummary
 from spend.errors import BadInputError, UnavailableError
 from spend.generate import requests
 from tests.support.captured import AZURE, azure_trace, counted, imported, ledger, spendbeat

@@ -3,7 +3,7 @@
 from collections import Counter
 from datetime import UTC, date, datetime
 
-from spend.capture import Normaliser
+from spend.capture.normalise import Normaliser
 from spend.generate import requests
 from spend.generate_models import MODELS
 from spend.pricing import PriceBook

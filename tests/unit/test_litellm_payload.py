@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spendbeat_gateway import litellm_payload
 
-from spend.capture import Normaliser, Rejected, litellm
+from spend.capture import litellm
+from spend.capture.normalise import Normaliser
+from spend.capture.request import Rejected
 
 CAPTURED = json.loads((Path(__file__).parent / "captured" / "litellm_1_106_2.json").read_text())
 PAYLOADS: Mapping[str, dict[str, Any]] = CAPTURED["payloads"]

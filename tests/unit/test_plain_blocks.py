@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from spend.capture import FIELDS, Normaliser
 from spend.capture.block import Block
 from spend.capture.building import Builder, Numbered, Source
 from spend.capture.csv_files import CsvSource
+from spend.capture.fields import FIELDS
+from spend.capture.normalise import Normaliser
 from spend.capture.staging import Stager
 from spend.pricing import Override, PriceBook, Rates, Tier
 
