@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from spendbeat_gateway.guard import keys
+from spendbeat_gateway.guard import AsyncGuard, Guard, Hold, Refusal, keys
 from spendbeat_gateway.guard.estimate import AsyncEstimator, Estimate, Estimator, Limits
 from spendbeat_gateway.guard.prices import PRICES, Prices, publish_prices
 
 from spend.enforcement import prices
 from spend.pricing import Rates, Tier, overrides
-from tests.support import ledger
+from tests.support import guards, ledger
 from tests.support.valkey import Valkey, valkey
 from worker import guard_prices
 from worker.database import transaction
@@ -234,3 +234,40 @@ def test_the_loop_goes_on_while_a_long_prompt_is_counted(server: Valkey) -> None
 
     longest, whole = asyncio.run(estimate())
     assert longest < whole / 3
+
+
+def test_what_is_estimated_is_held_and_the_call_that_would_not_fit_is_refused(
+    database: str, server: Valkey
+) -> None:
+    set_price("own", "1")
+    guards.publish(server.client, guards.budget(1))
+    guards.fill(server.client, 1, "0.001")
+    guard = Guard(server.url)
+    with serving(server):
+        found = guard.estimate("openai", "own", {"prompt": "x", "max_tokens": 600})
+    assert found.dollars is not None
+    assert found.dollars > Decimal("0.0005")
+    first = guard.reserve({}, found, provider="openai", model="own")
+    second = guard.reserve({}, found, provider="openai", model="own")
+    assert isinstance(first, Hold)
+    assert first.nano == found.dollars * 10**9
+    assert isinstance(second, Refusal)
+    guard.settle(first, Decimal("0.0001"))
+    assert guard.reserve({}, found, provider="openai", model="own").allowed
+    guard.close()
+
+
+def test_the_guard_for_asyncio_estimates_the_same(database: str, server: Valkey) -> None:
+    set_price("own", "1")
+
+    async def estimate() -> Estimate:
+        guard = AsyncGuard(server.url)
+        try:
+            return await guard.estimate("openai", "own", "x", max_tokens=600)
+        finally:
+            await guard.aclose()
+
+    with serving(server):
+        found = asyncio.run(estimate())
+    assert found == Guard(server.url).estimate("openai", "own", "x", max_tokens=600)
+    assert found.dollars == Decimal(found.tokens) / 10**6
