@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     good, caught = True, False
-    print(f"{'callers':>8}{'calls':>8}{'kills':>7}{'left of the limit':>20}{'get-then-add':>14}")
+    print(
+        f"{'callers':>8}{'calls':>8}{'killed':>8}{'abandoned':>11}{'left':>14}{'get-then-add':>15}"
+    )
     for callers in map(int, options.callers.split(",")):
         with valkey() as server, tempfile.TemporaryDirectory() as folder:
             found = storm(
@@ -48,11 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 kills=options.kills,
                 seed=options.seed,
             )
-            over = naive(server, Path(folder), callers=callers, seconds=options.seconds / 3, seed=1)
+            over = naive(server, Path(folder), callers=callers, seconds=options.seconds, seed=1)
         left = found.limit - found.billed
         beyond = f"{over / NANO:+.1f} calls" if over > 0 else "within"
-        print(f"{callers:8}{found.calls:8,}{found.kills:7}{left / NANO:14.3f} calls{beyond:>14}")
-        print(f"{'':8}nothing held {found.back:.1f} s after the end", flush=True)
+        print(
+            f"{callers:8}{found.calls:8,}{found.kills:8}{found.abandoned:11}"
+            f"{left / NANO:8.3f} calls{beyond:>15}   nothing held {found.back:.1f} s after",
+            flush=True,
+        )
         good = good and right(found)
         caught = caught or over > 0
     print("Never beyond it." if good else "WRONG.", "" if caught else "get-then-add NOT caught.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.guard_storm import LIFETIME, NANO, naive, storm
+from tests.support.guard_storm import LIFETIME, naive, storm
 from tests.support.valkey import valkey
 
 
@@ -13,10 +13,10 @@ def test_a_limit_is_never_exceeded_whoever_dies(tmp_path: Path, callers: int, ki
     with valkey() as server:
         found = storm(server, tmp_path, callers=callers, seconds=6, kills=kills, seed=callers)
     assert found.billed <= found.limit
-    assert found.calls > 50
     if callers > 1:  # one alone does not get there
-        assert found.limit - found.used < NANO
-    assert found.kills >= kills
+        assert found.refused > 0
+        assert found.kills > kills
+        assert found.abandoned > found.kills
     assert (found.held, found.used) == (0, found.billed)
     assert found.back < LIFETIME + 3
 

@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 from redis import Redis
-from spendbeat_gateway.guard import AsyncGuard, Guard, Hold, Refusal, publishing
+from spendbeat_gateway.guard import AsyncGuard, Guard, Hold, Refusal, keys, publishing
 
 from tests.support.guards import CALL, FIRST, budget, counter, fill, publish
 from tests.support.valkey import Valkey
@@ -37,6 +37,7 @@ _MARGIN = 1.0
 _PROCESSES = 8
 _REFUSED_PAUSE = 0.02
 _READING = 0.25
+_MOST = 120.0
 
 
 class Outcome(NamedTuple):
@@ -48,6 +49,8 @@ class Outcome(NamedTuple):
     limit: int
     calls: int
     kills: int
+    abandoned: int
+    refused: int
     back: float
     held: int
     used: int
@@ -89,7 +92,7 @@ def _good(hold: Hold) -> bool:
     return time.time() < hold.expires_at - _MARGIN
 
 
-def thread_caller(guard: Guard, bill: Bill, stop: Stop, seed: int) -> None:
+def thread_caller(guard: Guard, bill: Bill, stop: Stop, pace: float, seed: int) -> None:
     dice = random.Random(seed)
     while not stop.is_set():
         call = uuid4().hex
@@ -99,17 +102,18 @@ def thread_caller(guard: Guard, bill: Bill, stop: Stop, seed: int) -> None:
         if isinstance(answer, Refusal):
             time.sleep(_REFUSED_PAUSE)
             continue
+        time.sleep(dice.random() * pace)
         if dice.random() < 0.1 or not _good(answer):
             guard.release(answer)
             continue
         nano = _cost(dice)
         bill.add(call, nano)
-        time.sleep(dice.random() * 0.01)
+        time.sleep(dice.random() * pace)
         for _ in range(dice.choice((1, 1, 1, 2))):
             guard.settle(answer, _dollars(nano))
 
 
-async def async_caller(guard: AsyncGuard, bill: Bill, stop: Stop, seed: int) -> None:
+async def async_caller(guard: AsyncGuard, bill: Bill, stop: Stop, pace: float, seed: int) -> None:
     dice = random.Random(seed)
     while not stop.is_set():
         call = uuid4().hex
@@ -119,17 +123,18 @@ async def async_caller(guard: AsyncGuard, bill: Bill, stop: Stop, seed: int) -> 
         if isinstance(answer, Refusal):
             await asyncio.sleep(_REFUSED_PAUSE)
             continue
+        await asyncio.sleep(dice.random() * pace)
         if dice.random() < 0.1 or not _good(answer):
             await guard.release(answer)
             continue
         nano = _cost(dice)
         bill.add(call, nano)
-        await asyncio.sleep(dice.random() * 0.01)
+        await asyncio.sleep(dice.random() * pace)
         for _ in range(dice.choice((1, 1, 1, 2))):
             await guard.settle(answer, _dollars(nano))
 
 
-def naive_caller(redis: Redis, bill: Bill, stop: Stop, seed: int) -> None:
+def naive_caller(redis: Redis, bill: Bill, stop: Stop, pace: float, seed: int) -> None:
     """The control: look whether there is room, make the call, add what it has cost."""
     dice = random.Random(seed)
     limit = NANO * CALLS
@@ -139,7 +144,7 @@ def naive_caller(redis: Redis, bill: Bill, stop: Stop, seed: int) -> None:
             continue
         nano = _cost(dice)
         bill.add(uuid4().hex, nano)
-        time.sleep(dice.random() * 0.01)
+        time.sleep(dice.random() * pace)
         redis.incrby("naive", nano)
 
 
@@ -151,11 +156,11 @@ def _threads(callers: int, target: Callable[[int], None], seed: int) -> None:
         thread.join()
 
 
-def _coroutines(url: str, bill: Bill, stop: Stop, callers: int, seed: int) -> None:
+def _coroutines(url: str, bill: Bill, stop: Stop, *, pace: float, callers: int, seed: int) -> None:
     async def run() -> None:
         guard = AsyncGuard(url, lifetime=LIFETIME, timeout=60)
         await asyncio.gather(
-            *(async_caller(guard, bill, stop, seed * 1000 + n) for n in range(callers))
+            *(async_caller(guard, bill, stop, pace, seed * 1000 + n) for n in range(callers))
         )
         await guard.aclose()
 
@@ -163,10 +168,21 @@ def _coroutines(url: str, bill: Bill, stop: Stop, callers: int, seed: int) -> No
 
 
 class Storm:
-    """Processes of callers; half of them threads, half coroutines."""
+    """Processes of callers; half of them threads, half coroutines. pace: half a call's seconds."""
 
-    def __init__(self, server: Valkey, folder: Path, callers: int, seed: int, way: str) -> None:
+    def __init__(
+        self,
+        server: Valkey,
+        folder: Path,
+        way: str,
+        *,
+        callers: int,
+        seconds: float,
+        seed: int,
+    ) -> None:
         self._server, self._way = server, way
+        # Most of the time there is room, so most of those that are killed hold some.
+        self._pace = min(1.0, callers * seconds * 0.4 / CALLS)
         self._dice = random.Random(seed)
         self.bill = Bill(folder / f"bill-{way}-{callers}-{seed}")
         self._context = get_context("fork")
@@ -188,11 +204,26 @@ class Storm:
         callers = self._callers[place]
         if self._way == "naive":
             with Redis.from_url(self._server.url) as redis:
-                _threads(callers, lambda n: naive_caller(redis, self.bill, self._stop, n), seed)
+                _threads(
+                    callers,
+                    lambda n: naive_caller(redis, self.bill, self._stop, self._pace, n),
+                    seed,
+                )
         elif place % 2:
-            _coroutines(self._server.url, self.bill, self._stop, callers, seed)
+            _coroutines(
+                self._server.url,
+                self.bill,
+                self._stop,
+                pace=self._pace,
+                callers=callers,
+                seed=seed,
+            )
         else:
-            _threads(callers, lambda n: thread_caller(self._guard, self.bill, self._stop, n), seed)
+            _threads(
+                callers,
+                lambda n: thread_caller(self._guard, self.bill, self._stop, self._pace, n),
+                seed,
+            )
 
     def kill_one(self) -> None:
         place = self._dice.randrange(len(self._processes))
@@ -218,11 +249,14 @@ def storm(
     publish(client, budget(1))
     epoch = publishing.epoch(client)
     fill(client, 1, LIMIT, epoch=epoch)
-    one = Storm(server, folder, callers, seed, "guard")
+    one = Storm(server, folder, "guard", callers=callers, seconds=seconds, seed=seed)
     dice, reading, killed = random.Random(seed), 1, 0
     began = time.monotonic()
     next_reading = next_kill = began
-    while (now := time.monotonic()) < began + seconds:
+    # A machine that is busy gets the time to come to the limit at all; one caller does not.
+    while (now := time.monotonic()) < began + seconds or (
+        callers > 1 and not client.hget(keys.COUNTS, "refused:budget") and now < began + _MOST
+    ):
         if now >= next_kill and kills:
             if now > began:
                 one.kill_one()
@@ -238,12 +272,14 @@ def storm(
     _read(client, one.bill, reading + 1, epoch)
     wait_for(lambda: publishing.expire(client) == 0 == publishing.open_holds(client), "holds")
     back = time.monotonic() - ended
-    bill, found = one.bill.read(), counter(client, 1)
+    bill, found, counts = one.bill.read(), counter(client, 1), publishing.counts(client)
     return Outcome(
         billed=sum(bill.values()),
         limit=NANO * CALLS,
         calls=len(bill),
         kills=killed,
+        abandoned=counts.get("expired", 0),
+        refused=counts.get("refused:budget", 0),
         back=back,
         held=found.held,
         used=found.used,
@@ -268,7 +304,15 @@ def _read(client: Redis, bill: Bill, reading: int, epoch: str) -> None:
 def naive(server: Valkey, folder: Path, *, callers: int, seconds: float, seed: int) -> int:
     """Nano-dollars that the same callers spend beyond the limit with get-then-add."""
     server.client.flushall()
-    one = Storm(server, folder, callers, seed, "naive")
-    time.sleep(seconds)
+    one = Storm(server, folder, "naive", callers=callers, seconds=seconds, seed=seed)
+    ends = time.monotonic() + seconds
+    wait_for(
+        lambda: (
+            time.monotonic() > ends
+            and (callers == 1 or sum(one.bill.read().values()) > NANO * (CALLS - 1))
+        ),
+        "callers to come to the limit",
+        _MOST,
+    )
     one.stop()
     return sum(one.bill.read().values()) - NANO * CALLS
