@@ -35,6 +35,7 @@ _PAID = frozenset(
         *("transcription", "speech", "rerank", "ocr", "search", "create_video", "moderation"),
     )
 )
+_MOST_PLACES = 10_000
 
 
 class Held:
@@ -103,6 +104,7 @@ class GuardedCallback(Callback):
         self._guard: AsyncGuard | None = None
         self._guard_pid = 0
         self._endings = Endings(Guard)
+        self._places: dict[str, dict[str, Any]] = {}
         fail = os.environ.get(f"{PREFIX}GUARD_FAIL", "")
         self._fail_open = fail.strip().lower() != "closed"
 
@@ -120,8 +122,8 @@ class GuardedCallback(Callback):
     async def async_post_call_failure_deployment_hook(
         self, request_data: Details, exception: Exception, call_type: object, **_: object
     ) -> None:
-        """An attempt failed. LiteLLM has this hook since 1.10x, and tells some only here."""
-        if (held := _held(_details(request_data))) is not None:
+        """An attempt failed. Newer versions of LiteLLM have this hook and tell some only here."""
+        if (held := self._held(self._details(request_data))) is not None:
             held.unfollow()
             held.release()
 
@@ -139,16 +141,14 @@ class GuardedCallback(Callback):
     async def async_log_success_event(
         self, kwargs: Details, response_obj: object, start_time: object, end_time: object
     ) -> None:
+        self._unfollow(kwargs)
         await super().async_log_success_event(kwargs, response_obj, start_time, end_time)
-        if (held := _held(kwargs)) is not None:
-            held.unfollow()
 
     async def async_log_failure_event(
         self, kwargs: Details, response_obj: object, start_time: object, end_time: object
     ) -> None:
+        self._unfollow(kwargs)
         await super().async_log_failure_event(kwargs, response_obj, start_time, end_time)
-        if (held := _held(kwargs)) is not None:
-            held.unfollow()
 
     def flush_guard(self, timeout: float = 10.0) -> bool:
         """Whether all endings so far are in Redis within so many seconds."""
@@ -158,15 +158,22 @@ class GuardedCallback(Callback):
         """Decisions of this process; see AsyncGuard.stats."""
         return self._guard.stats() if self._guard is not None else {}
 
+    @guarded(None)
+    def _unfollow(self, kwargs: Details) -> None:
+        if (held := self._held(kwargs)) is not None:
+            held.unfollow()
+
+    @guarded(None)
     def _keep(
         self, kwargs: Details, response: object, started: object, *, failed: bool = False
     ) -> None:
-        super()._keep(kwargs, response, started, failed=failed)
-        self._end(kwargs, failed=failed)
+        place = self._places.pop(str(kwargs.get("litellm_call_id")), None) if self._places else None
+        details = {**kwargs, **place} if place else kwargs
+        super()._keep(details, response, started, failed=failed)
+        self._end(details, failed=failed)
 
-    @guarded(None)
     def _end(self, kwargs: Details, *, failed: bool) -> None:
-        held = _held(kwargs)
+        held = self._held(kwargs)
         if held is None:
             return
         payload = kwargs.get("standard_logging_object")
@@ -184,9 +191,9 @@ class GuardedCallback(Callback):
             return None if self._fail_open else self._failed(kwargs)
 
     async def _ask(self, kind: str, kwargs: dict[str, Any]) -> BudgetRefusedError | None:
-        details = _details(kwargs)
+        details = self._details(kwargs)
         guard = self._asked()
-        if (before := _held(details)) is not None:
+        if (before := self._held(details)) is not None:
             # An attempt of the same call whose end nobody told; what it held may be needed now.
             await guard.release(before.leave())
         provider, model = litellm_call.provider_and_model(kwargs)
@@ -204,6 +211,26 @@ class GuardedCallback(Callback):
             held.follow(asyncio.current_task())
             details[litellm_payload.HOLD] = held
         return None
+
+    def _details(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """LiteLLM's details of an attempt, which it hands to every hook that tells of its end.
+
+        The SDK of 1.90 and before makes them known after this hook; then a place of our own has
+        the hold, by the call's id.
+        """
+        found = getattr(kwargs.get("litellm_logging_obj"), "model_call_details", None)
+        if isinstance(found, dict):
+            return found
+        while len(self._places) >= _MOST_PLACES:
+            self._places.pop(next(iter(self._places)), None)
+        return self._places.setdefault(str(kwargs.get("litellm_call_id")), {})
+
+    def _held(self, details: Mapping[str, Any]) -> Held | None:
+        found = details.get(litellm_payload.HOLD)
+        if found is None and self._places:
+            place = self._places.get(str(details.get("litellm_call_id")), {})
+            found = place.get(litellm_payload.HOLD)
+        return found if isinstance(found, Held) else None
 
     def _failed(self, kwargs: dict[str, Any]) -> BudgetRefusedError:
         """Where the environment says that what cannot be asked for is refused."""
@@ -223,17 +250,6 @@ class GuardedCallback(Callback):
             self._guard, self._guard_pid = AsyncGuard(), os.getpid()
         self._endings.start()
         return self._guard
-
-
-def _details(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """LiteLLM's details of an attempt, which it hands to every hook that tells of its end."""
-    found = getattr(kwargs.get("litellm_logging_obj"), "model_call_details", None)
-    return found if isinstance(found, dict) else {}
-
-
-def _held(details: Mapping[str, Any]) -> Held | None:
-    found = details.get(litellm_payload.HOLD)
-    return found if isinstance(found, Held) else None
 
 
 def _name(call_type: object) -> str:

@@ -18,6 +18,7 @@ ASK = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
 MODEL = {"model": "openai/gpt-4o-mini", "api_key": "unused"}
 SHOP = {"metadata": {"spend_logs_metadata": {"project": "shop"}}}
 ODD: list[Any] = [{}, {"model": 7, "metadata": []}, {"litellm_logging_obj": object()}]
+ENDS: list[Any] = [None, {}, {"standard_logging_object": 7}, {"litellm_call_id": []}, []]
 
 assert isinstance(callback, GuardedCallback)
 litellm.callbacks = [callback]
@@ -80,6 +81,10 @@ async def odd() -> int:
     for kwargs in ODD:
         for kind in ("acompletion", None, object()):
             assert await callback.async_pre_call_deployment_hook(kwargs, kind) is None
+    for kwargs in ENDS:
+        end = {"kwargs": kwargs, "response_obj": None, "start_time": None, "end_time": None}
+        await callback.async_log_success_event(**end)
+        await callback.async_log_failure_event(**end)
     return faults.count - before
 
 
