@@ -73,7 +73,7 @@ def guard_pairs(url: str) -> Callable[[], object]:
 
 
 def bare_pairs(url: str) -> Callable[[], object]:
-    client = Redis.from_url(url)
+    client = Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0)
 
     def pair() -> None:
         client.get("bare")
