@@ -22,6 +22,7 @@ NAMES = (
     "forecast",
     "estimate",
     "guard",
+    "reconciliation",
     "litellm_guard",
 )
 
