@@ -88,29 +88,101 @@ SELECT budget_id, period_start FROM budget_checks WHERE budget_id = ANY (CAST(:i
 DELETE FROM budget_checks WHERE budget_id = ANY (CAST(:ids AS integer[]))
 
 -- name: contributors
--- The most of what budgets' scopes spent in a period, by dimension.
-WITH wanted AS (
-  SELECT w.budget_id, b.query_id, w.starts, w.ends
+-- The most of what budgets' scopes spent in a period, by dimension. Series are found by the keys of
+-- the scope; whole days of the reporting zone are read from days, the rest of a period from
+-- buckets. Each is looked up by its key (OFFSET 0), which costs what the scope has, not what the
+-- ledger has; a scope of very many series reads the days and buckets of its period instead.
+WITH zone AS MATERIALIZED (SELECT zone FROM reporting_zone),
+spans AS MATERIALIZED (
+  SELECT w.budget_id, w.starts, w.ends, q.id AS query_id, q.keys,
+    CAST(w.starts AT TIME ZONE z.zone AS date)
+      + CAST(CAST(CAST(w.starts AT TIME ZONE z.zone AS date) AS timestamp) AT TIME ZONE z.zone
+        < w.starts AS integer) AS first_day,
+    CAST(w.ends AT TIME ZONE z.zone AS date) AS end_day
   FROM unnest(CAST(:ids AS integer[]), CAST(:begins AS timestamptz[]),
     CAST(:finishes AS timestamptz[])) AS w (budget_id, starts, ends)
   JOIN budgets AS b ON b.id = w.budget_id
+  JOIN budget_queries AS q ON q.id = b.query_id
+  CROSS JOIN zone AS z
 ),
-matching AS (
-  SELECT s.id AS series_id, s.model, s.attribution_id, q.id AS query_id
-  FROM series AS s LEFT JOIN attribution_keys AS a ON a.id = s.attribution_id
+days AS MATERIALIZED (
+  SELECT s.budget_id, s.starts, s.query_id, CAST(day AS date) AS day
+  FROM spans AS s CROSS JOIN (
+    SELECT min(day) AS oldest, max(day) AS newest FROM daily_cost_summaries
+  ) AS known
+  CROSS JOIN LATERAL generate_series(CAST(greatest(s.first_day, known.oldest) AS timestamp),
+    CAST(least(s.end_day - 1, known.newest) AS timestamp), INTERVAL '1 day') AS day
+),
+quarters AS MATERIALIZED (
+  SELECT s.budget_id, s.starts, s.query_id, bucket
+  FROM spans AS s CROSS JOIN zone AS z CROSS JOIN (
+    SELECT min(bucket) AS oldest, max(bucket) AS newest FROM spend_buckets
+  ) AS known
   CROSS JOIN LATERAL (
-    SELECT ARRAY['', 'provider=' || s.provider, 'model=' || s.model] || a.keys AS keys
+    SELECT CAST(s.first_day AS timestamp) AT TIME ZONE z.zone AS first_midnight,
+      CAST(s.end_day AS timestamp) AT TIME ZONE z.zone AS last_midnight
+  ) AS m
+  CROSS JOIN LATERAL (
+    VALUES (s.starts, CASE WHEN s.first_day < s.end_day THEN m.first_midnight ELSE s.ends END),
+      (m.last_midnight, CASE WHEN s.first_day < s.end_day THEN s.ends END)
+  ) AS edge (begins, finishes)
+  CROSS JOIN LATERAL generate_series(greatest(edge.begins, known.oldest),
+    least(edge.finishes - INTERVAL '15 minutes', known.newest), INTERVAL '15 minutes') AS bucket
+  WHERE edge.finishes IS NOT NULL
+),
+queries AS MATERIALIZED (
+  SELECT DISTINCT ON (s.query_id) s.query_id, k.keys, coalesce(k.keys[1], '') AS anchor,
+    k.provider, k.model
+  FROM spans AS s CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(key) FILTER (WHERE field NOT IN ('provider', 'model')), '{}') AS keys,
+      max(key) FILTER (WHERE field = 'provider') AS provider,
+      max(key) FILTER (WHERE field = 'model') AS model
+    FROM (SELECT key, split_part(key, '=', 1) AS field FROM unnest(s.keys) AS key WHERE key <> '') AS split
   ) AS k
-  CROSS JOIN LATERAL unnest(k.keys) AS key
-  JOIN budget_queries AS q ON q.anchor = key AND q.keys <@ k.keys
-  WHERE q.id IN (SELECT query_id FROM wanted)
+),
+mixes AS MATERIALIZED (
+  SELECT q.query_id, a.id FROM attribution_keys AS a
+  CROSS JOIN LATERAL unnest(ARRAY[''] || a.keys) AS key
+  JOIN queries AS q ON q.anchor = key AND q.keys <@ a.keys
+),
+matching AS MATERIALIZED (
+  SELECT q.query_id, s.id, s.provider, s.model, s.attribution_id,
+    count(*) OVER (PARTITION BY q.query_id) > :many AS broad
+  FROM series AS s JOIN mixes AS m ON m.id = s.attribution_id
+  JOIN queries AS q ON q.query_id = m.query_id
+    AND coalesce(q.provider, 'provider=' || s.provider) = 'provider=' || s.provider
+    AND coalesce(q.model, 'model=' || s.model) = 'model=' || s.model
+),
+found AS (
+  SELECT d.budget_id, d.starts, m.model, m.attribution_id, f.total_cost
+  FROM days AS d JOIN matching AS m ON m.query_id = d.query_id AND NOT m.broad
+  CROSS JOIN LATERAL (
+    SELECT total_cost FROM daily_cost_summaries AS f
+    WHERE f.day = d.day AND f.provider = m.provider AND f.model = m.model
+      AND f.attribution_id = m.attribution_id OFFSET 0
+  ) AS f
+  UNION ALL
+  SELECT q.budget_id, q.starts, m.model, m.attribution_id, f.total_cost
+  FROM quarters AS q JOIN matching AS m ON m.query_id = q.query_id AND NOT m.broad
+  CROSS JOIN LATERAL (
+    SELECT total_cost FROM spend_buckets AS f
+    WHERE f.bucket = q.bucket AND f.series_id = m.id OFFSET 0
+  ) AS f
+  UNION ALL
+  SELECT d.budget_id, d.starts, m.model, m.attribution_id, f.total_cost
+  FROM days AS d JOIN daily_cost_summaries AS f USING (day)
+  JOIN matching AS m ON m.query_id = d.query_id AND m.broad AND f.provider = m.provider
+    AND f.model = m.model AND f.attribution_id = m.attribution_id
+  WHERE (SELECT bool_or(broad) FROM matching)
+  UNION ALL
+  SELECT q.budget_id, q.starts, m.model, m.attribution_id, f.total_cost
+  FROM quarters AS q JOIN spend_buckets AS f USING (bucket)
+  JOIN matching AS m ON m.query_id = q.query_id AND m.broad AND f.series_id = m.id
+  WHERE (SELECT bool_or(broad) FROM matching)
 ),
 per_series AS (
-  SELECT w.budget_id, w.starts, m.model, m.attribution_id, sum(b.total_cost) AS spend
-  FROM spend_buckets AS b JOIN matching AS m USING (series_id)
-  JOIN wanted AS w ON w.query_id = m.query_id AND b.bucket >= w.starts AND b.bucket < w.ends
-  WHERE b.bucket >= CAST(:since AS timestamptz) AND b.bucket < CAST(:until AS timestamptz)
-  GROUP BY 1, 2, 3, 4
+  SELECT budget_id, starts, model, attribution_id, sum(total_cost) AS spend
+  FROM found GROUP BY 1, 2, 3, 4
 ),
 per_value AS (
   SELECT p.budget_id, p.starts, d.dimension, d.value, sum(p.spend) AS spend
