@@ -21,7 +21,7 @@ from spend.enforcement import readings
 from spend.enforcement.readings import Reading
 from spend.enforcement.rules import NANO, Counter, rules
 from spend.errors import SpendbeatError
-from worker import broker, guard_prices
+from worker import broker
 from worker.settings import settings
 
 # What the service notes for `spendbeat guard status` and the exporter.
@@ -108,6 +108,8 @@ def serve(session: Session, redis: Redis, now: datetime) -> Reconciled | None:
     if not missed:
         return None
     if prices := {name.removeprefix(_PRICE) for name in missed if name.startswith(_PRICE)}:
+        from worker import guard_prices  # noqa: PLC0415 - knows prices, which workers need not
+
         guard_prices.publish_wanted(redis, session, prices)
     if missed == {_PRICE + name for name in prices}:
         return Reconciled("read")
