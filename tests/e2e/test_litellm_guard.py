@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
+from spendbeat_gateway.guard import publishing
 from spendbeat_gateway.guard.prices import publish_prices
 from sqlalchemy import text
 
@@ -102,7 +103,7 @@ def test_the_callback_refuses_settles_and_releases(
         }
         with running(tmp_path, provider, variables, **settings) as to:
             calls = passes_until_the_budget_is_full(to, redis)
-            others_are_not_refused(to)
+            others_are_not_refused(to, redis)
             guards.fill(redis, 1, 100, ends=ENDS, reading=2)
             failures_hold_nothing(to, redis, calls)
             whoever_goes_away_gives_back(to, redis, provider)
@@ -178,11 +179,17 @@ def passes_until_the_budget_is_full(to: Proxy, redis: Redis) -> int:
     return calls
 
 
-def others_are_not_refused(to: Proxy) -> None:
-    """A refusal cools no deployment down."""
+def others_are_not_refused(to: Proxy, redis: Redis) -> None:
+    """A refusal cools no deployment down, and the Router does not ask again."""
     for _ in range(4):
         assert ask(to).status_code == 429
         assert ask(to, metadata=OTHER).is_success
+    wait_for(lambda: refused(redis) >= 5, "the counts of refusals")
+    assert refused(redis) == 5
+
+
+def refused(redis: Redis) -> int:
+    return publishing.counts(redis).get("refused:budget", 0)
 
 
 def failures_hold_nothing(to: Proxy, redis: Redis, calls: int) -> None:
