@@ -425,6 +425,20 @@ def test_a_settlement_of_a_counter_that_is_gone_is_found_when_it_is_loaded(
     assert counter(server.client, 1).used == 5 * DOLLAR
 
 
+def test_the_reading_that_loads_a_counter_covers_settlements_too(
+    server: Valkey, guard: Guard
+) -> None:
+    publish(server.client, budget(1))
+    fill(server.client, 1, 10)
+    booked, other = (held(guard.reserve({}, ONE, **CALL)) for _ in range(2))
+    publishing.drop(server.client, "1.1", FIRST)
+    for hold in (booked, other):
+        guard.settle(hold, ONE)
+    fill(server.client, 1, 10, spent=1, covered=[booked.id])
+    found = counter(server.client, 1)
+    assert (found.spent, found.settled, found.held) == (DOLLAR, DOLLAR, 0)
+
+
 def test_a_counter_that_is_gone_is_not_begun_by_what_is_given_back(
     server: Valkey, guard: Guard
 ) -> None:
