@@ -5,6 +5,7 @@
     ./run storm guard-flush --help  (the guard's Redis loses everything)
     ./run storm gateway --help      (callers killed, the database away)
     ./run storm delivery --help     (receivers that fail, workers killed)
+    ./run storm alerts --help       (the whole way from rows to webhooks, all of it killed)
 
 Prints what was committed and what each way of counting made of it; exit code 1 if our totals are
 not exactly what was committed, or if the naive ways were not caught (then nothing was proved).

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,15 +19,26 @@ _SLOW_SECONDS = 0.3
 _HANG_SECONDS = 16.0  # longer than a sender waits
 
 
+Read = Callable[[dict[str, Any]], tuple[str, int]]
+
+
+def numbered(data: dict[str, Any]) -> tuple[str, int]:
+    """The lane and the number that a message of the storm says itself."""
+    return data["lane"], data["number"]
+
+
 @dataclass
 class Moody:
-    """came: per lane, the numbers and ids of what was taken, in order, with those that came again.
+    """read: what the data of a message says about its lane and its number in it.
+
+    came: per lane, the numbers and ids of what was taken, in order, with those that came again.
 
     shown: how often each mood was. unanswered: how often something was taken without an answer.
     """
 
     moods: Mapping[str, float] = field(default_factory=lambda: MOODS)
     chance: random.Random = field(default_factory=random.Random)
+    read: Read = numbered
     port: int = 0
     came: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     shown: Counter[str] = field(default_factory=Counter)
@@ -55,7 +66,8 @@ class Moody:
     def take(self, message_id: str, body: bytes) -> None:
         data = json.loads(body)["data"]
         with self.lock:
-            self.came[data["lane"]].append((data["number"], message_id))
+            lane, number = self.read(data)
+            self.came[lane].append((number, message_id))
 
     def note_silence(self, *, taken: bool) -> None:
         with self.lock:
@@ -104,9 +116,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def moody(moods: Mapping[str, float] = MOODS, seed: int = 1) -> Iterator[Moody]:
+def moody(
+    moods: Mapping[str, float] = MOODS, seed: int = 1, read: Read = numbered
+) -> Iterator[Moody]:
     """Listens on loopback."""
-    receiver = Moody(moods, random.Random(seed))
+    receiver = Moody(moods, random.Random(seed), read)
     server = _Server(("127.0.0.1", 0), _Handler)
     server.moody = receiver
     receiver.port = server.server_port
