@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     pools = {
         "1 process": ("-c", "1"),
         "2 processes": ("-c", "2"),
-        "8 threads": ("-P", "threads", "-c", "8"),
+        "16 threads": ("-P", "threads", "-c", "16"),
     }
     lines = []
     with tempfile.TemporaryDirectory() as folder:
