@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from spend.delivery.dispatch import Dispatched
 
 RING_SECONDS = outbox.RING_AGAIN_SECONDS
-# A sender has limits of its own, all there are where tasks are threads; this is for what they do not
-# reach.
+# A sender has limits of its own, all there are where tasks are threads; this is for what they do
+# not reach.
 _SOFT_LIMIT = 60
 _HARD_LIMIT = 90
 # Whoever looks into what was given up has so long to send it again.
