@@ -3,10 +3,10 @@
 Cost should follow what the new rows touch, not how many budgets there are, nor how long the ledger
 is. Each budget is of one project, after the first thousand or so also of one model, by month, week
 or day, in one of four zones; the rows are of as many projects as there are attributions, so with
-many budgets each row moves one or two of its own. Limits lie around what was spent by then, so
-that every batch crosses some lines. "check" looks at what all shards of a batch moved, and tells a
-channel; "first look" is at all budgets; "edit" adds a budget to those there are, "apply" all of
-them at once; "scrape" is what budgets add to one of the exporter's.
+many budgets each row moves one or two of its own. Limits lie close ahead of what was spent by then,
+so that every batch crosses some of their lines. "check" looks at what all shards of a batch moved,
+and tells a channel; "first look" is at all budgets; "edit" adds a budget to those there are,
+"apply" all of them at once; "scrape" is what budgets add to one of the exporter's.
 
     ./run bench budgets
     ./run bench budgets --history 10000000 20000000 --attributions 1000 --repeat 9
@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
@@ -50,10 +49,21 @@ ZONES = ("UTC", "Asia/Kathmandu", "Europe/Berlin", "America/New_York")
 # A Saturday. The filled ledger ends half a day later; new rows are of the hour before.
 NOW = datetime(2026, 10, 31, 12, tzinfo=UTC)
 NEW_SINCE = "2026-10-31 11:00:00+00"
-# Of the thirty days of the ledger, those that are in the current month, week and day.
-DAYS = {"month": "30", "week": "5", "day": "0.5"}
-MEAN_COST = Decimal("0.005")
 MODELS = 25
+# So many dollars, at most, are left before a budget's line; a new row costs half a cent on average.
+AHEAD = 0.1
+# Not an edit, which would be armed in the present. Budgets that nobody has looked at only.
+_AIM = text(
+    "UPDATE budget_versions AS v SET hard_limit = s.spend"
+    " + round(CAST(:ahead * (1 + mod(s.id * 7919, 1000)) / 1000 AS numeric), 6)"
+    " FROM (SELECT b.id, sum(f.spend) AS spend FROM budgets AS b"
+    "  JOIN budget_queries AS q ON q.id = b.query_id"
+    "  JOIN budget_spend AS f ON f.budget_id = b.id AND f.period_start ="
+    "   spendbeat_period_start(:now, q.period, q.zone, q.week_start, q.starts_on, q.ends_on)"
+    "  WHERE NOT EXISTS (SELECT FROM budget_checks AS c WHERE c.budget_id = b.id)"
+    "  GROUP BY 1 HAVING sum(f.spend) > 0) AS s"
+    " WHERE v.budget_id = s.id"
+)
 _ARMED = "ALTER TABLE budgets ALTER armed_at SET DEFAULT '2026-09-01 00:00:00+00'"
 _CHANNEL = "INSERT INTO channels (name, kind, address) VALUES ('bench', 'webhook', 'http://x/')"
 _MOVED = text("SELECT coalesce(sum(cardinality(budget_ids)), 0) FROM budget_news")
@@ -92,32 +102,23 @@ def attribute(projects: int) -> None:
             )
 
 
-def limit(number: int, period: str, history: int, projects: int) -> Decimal:
-    """Half to one and a half times of what its scope has spent in its period."""
-    spent = history * MEAN_COST * Decimal(DAYS[period]) / 30 / projects
-    if number >= projects:
-        spent /= MODELS
-    share = Decimal(500 + number * 7919 % 1000) / 1000
-    return max(spent * share, Decimal("0.01")).quantize(Decimal("0.0001"))
-
-
-def wanted(number: int, projects: int, history: int) -> Change:
-    period = ("month", "week", "day")[number % 3]
+def wanted(number: int, projects: int) -> Change:
     definition = reading.read(
         {
             "name": f"b{number}",
             "scope": {"organization": "acme", "project": f"p{number % projects}"}
             | ({} if number < projects else {"model": f"model-{number % MODELS}"}),
-            "period": period,
+            "period": ("month", "week", "day")[number % 3],
             "zone": ZONES[number % 4],
-            "hard_limit": str(limit(number, period, history, projects)),
+            "hard_limit": 100,
+            "thresholds": ["100%"],
         }
     )
     return Change("added", None, definition)
 
 
-def make(first: int, end: int, projects: int, history: int) -> None:
-    changes = [wanted(number, projects, history) for number in range(first, end)]
+def make(first: int, end: int, projects: int) -> None:
+    changes = [wanted(number, projects) for number in range(first, end)]
     if changes:
         with transaction() as session:
             store.save(session, changes, "benchmark")
@@ -174,16 +175,17 @@ def measured(
 ) -> tuple[list[str], list[str]]:
     """One line of each table: `budgets` of them, `before` of which are there."""
     projects = options.attributions
-    apply = timed(lambda: make(before, budgets, projects, history))
+    apply = timed(lambda: make(before, budgets, projects))
     connection.execute(
         text("ANALYZE budget_queries, budgets, budget_spend, attributions, series, spend_buckets")
     )
     roll_up()
+    connection.execute(_AIM, {"ahead": AHEAD, "now": NOW})
     first = timed(first_look)
     connection.execute(text("ANALYZE budget_checks, budget_alerts, outbox, outbox_lanes"))
     rolled, checked = batches(connection, options.repeat, projects)
     alone = 1_000_000 + budgets
-    edit = timed(lambda: make(alone, alone + 1, projects, history))
+    edit = timed(lambda: make(alone, alone + 1, projects))
     first_look()
     with transaction() as session:
         status = timed(lambda: standing.status(session, NOW))
