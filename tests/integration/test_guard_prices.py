@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from spendbeat_gateway.guard import AsyncGuard, Guard, Hold, Refusal, keys
+from spendbeat_gateway.guard import AsyncGuard, Guard, Hold, Refusal, encodings, keys
 from spendbeat_gateway.guard.estimate import AsyncEstimator, Estimate, Estimator, Limits
 from spendbeat_gateway.guard.prices import PRICES, Prices, publish_prices
 
@@ -27,8 +27,10 @@ SOME = Limits(max_tokens=100)
 
 @pytest.fixture(autouse=True)
 def _new(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process knows one database; here each test has its own."""
+    """A process knows one database, and encodings; here each test has its own, and none yet."""
     monkeypatch.setattr(guard_prices, "_publisher", prices.Publisher())
+    monkeypatch.setattr(encodings, "_loaded", {})
+    monkeypatch.setattr(encodings, "_begun", set())
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ def test_calls_arrive_in_batches_with_token_and_the_spools_figures(
         assert state["waiting"] == "0"
         assert str(tmp_path) in state["name"]
         wait_for(lambda: spendbeat.stats().waiting == 0, "the spool to be empty")
+        wait_for(lambda: spendbeat.stats().shipped >= 1200, "all to be counted")
         assert spendbeat.stats().shipped == 1200
 
 
