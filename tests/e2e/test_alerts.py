@@ -23,10 +23,10 @@ def test_every_crossing_arrives_once_while_everything_between_row_and_receiver_d
             (one, other),
             heard,
             budgets=12,
-            rows=150,
+            rows=120,
             kill_every=4,
             dying=0.004,
-            pause=0.3,
+            pause=0.25,
             seconds=120,
         )
     assert found.right, found
