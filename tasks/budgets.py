@@ -36,6 +36,7 @@ def check(self: LedgerTask, provider: str) -> "Checked":
         if result.more:
             run.send(check, provider=provider, expires=RING_SECONDS)
         _tell(run, result)
+    _look_again(self, result)
     return result
 
 
@@ -49,12 +50,13 @@ def check_due(self: LedgerTask) -> "Checked":
         if result.more:
             run.send(check_due, expires=RING_SECONDS)
         _tell(run, result)
+    _look_again(self, result)
     return result
 
 
 @app.task(bind=True, base=LedgerTask)
 def review(self: LedgerTask) -> "Checked":
-    """Look at all budgets whose spend is not what their last verdict was about."""
+    """Look at all budgets whose spend is outside the range of their verdict: the net below."""
     from spend.alerts import checks  # noqa: PLC0415 - as in look
 
     with self.transaction() as run:
@@ -63,6 +65,14 @@ def review(self: LedgerTask) -> "Checked":
             run.send(review, expires=RING_SECONDS)
         _tell(run, result)
     return result
+
+
+def _look_again(task: LedgerTask, result: "Checked") -> None:
+    from spend.alerts import checks  # noqa: PLC0415 - as in look
+
+    if result.looked:
+        with task.transaction() as run:
+            _tell(run, checks.review(run.session, datetime.now(UTC), result.looked))
 
 
 def _tell(run: Run, result: "Checked") -> None:

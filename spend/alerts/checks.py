@@ -1,5 +1,6 @@
 """Which budgets are to be looked at: those that a shard moved, and those whose time has come."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -19,12 +20,16 @@ _FORECAST_OLD = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Checked:
-    """One check. 'busy': another worker has the shard's. more: there is work left."""
+    """One check. 'busy': another worker has the shard's. more: there is work left.
+
+    looked: budgets with a new verdict; review() is to look at them again after the commit.
+    """
 
     outcome: Literal["checked", "busy"]
     judged: Judged = field(default_factory=Judged)
     woken: int = 0
     more: bool = False
+    looked: tuple[int, ...] = ()
 
     @property
     def told(self) -> bool:
@@ -62,7 +67,7 @@ def check(session: Session, provider: str, now: datetime) -> Checked:
             },
         )
     judged = judging.judge(session, (), now, [pair for pair in moved if pair[0] not in later])
-    return Checked("checked", judged, more=bool(rest))
+    return Checked("checked", judged, more=bool(rest), looked=tuple(ids[:BUDGETS_AT_ONCE]))
 
 
 def waiting(session: Session, now: datetime) -> bool:
@@ -79,11 +84,18 @@ def check_due(session: Session, now: datetime) -> Checked:
     binds = {"now": now, "most": BUDGETS_AT_ONCE}
     ids = list(session.scalars(query("alerts", "due"), binds))
     judged = judging.judge(session, ids, now)
-    woken = states.wake(session, now, BUDGETS_AT_ONCE)
-    return Checked("checked", judged, len(woken), more=BUDGETS_AT_ONCE in (len(ids), len(woken)))
+    woken = len(states.wake(session, now, BUDGETS_AT_ONCE))
+    more = BUDGETS_AT_ONCE in (len(ids), woken)
+    return Checked("checked", judged, woken, more, tuple(ids))
 
 
-def review(session: Session, now: datetime) -> Checked:
-    """Look at all budgets whose spend left the range of their verdict, whatever moved it."""
-    ids = list(session.scalars(query("alerts", "moved_unseen"), {"most": BUDGETS_AT_ONCE}))
-    return Checked("checked", judging.judge(session, ids, now), more=len(ids) == BUDGETS_AT_ONCE)
+def review(session: Session, now: datetime, ids: Sequence[int] | None = None) -> Checked:
+    """Look at budgets (all, or some) whose spend is outside the range of their verdict.
+
+    A check that compares while another one makes a verdict compares with the one before: what it
+    passed by is found here, once the new one is committed.
+    """
+    binds = {"most": BUDGETS_AT_ONCE, "ids": None if ids is None else list(ids)}
+    found = list(session.scalars(query("alerts", "moved_unseen"), binds))
+    judged = judging.judge(session, found, now)
+    return Checked("checked", judged, more=len(found) == BUDGETS_AT_ONCE)

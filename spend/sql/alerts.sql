@@ -56,15 +56,16 @@ WHERE c.version <> b.version OR c.due_at <= CAST(:now AS timestamptz)
 ORDER BY 1 LIMIT :most
 
 -- name: moved_unseen
--- Budgets whose spend left the range of their verdict though no news is left: the net below the
--- news, and for what a rebuild corrected.
+-- Budgets (some of :ids, or any) whose spend is outside the range of their verdict: for what was
+-- compared with an older verdict, and for what a rebuild corrected.
 SELECT c.budget_id
 FROM budget_checks AS c JOIN budgets AS b ON b.id = c.budget_id AND b.state = 'active'
 CROSS JOIN LATERAL (
   SELECT coalesce(sum(s.spend), 0) AS spend FROM budget_spend AS s
   WHERE s.budget_id = c.budget_id AND s.period_start = c.period_start
 ) AS found
-WHERE found.spend >= c.next_line OR found.spend < c.reached
+WHERE (found.spend >= c.next_line OR found.spend < c.reached)
+  AND (CAST(:ids AS integer[]) IS NULL OR c.budget_id = ANY (CAST(:ids AS integer[])))
 ORDER BY 1 LIMIT :most
 
 -- name: hold

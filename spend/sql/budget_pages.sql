@@ -8,6 +8,6 @@ ORDER BY name, id LIMIT :most
 -- name: called
 -- The budget of a name or number: a kept one before those that were removed, then the newest.
 SELECT id FROM budgets
-WHERE (name = :which OR id = CAST(:id AS integer))
+WHERE (name = CAST(:which AS text) OR id = CAST(:id AS integer))
   AND (CAST(:removed AS boolean) OR state <> 'removed')
 ORDER BY state = 'removed', id DESC LIMIT 1

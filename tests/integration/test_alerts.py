@@ -363,3 +363,20 @@ def test_all_of_time_has_no_end() -> None:
     alerts.spend(60, AT)
     assert alerts.names(NOW) == [("ever", "100%", "open")]
     assert alerts.names(NOW + timedelta(days=900)) == [("ever", "100%", "open")]
+
+
+def test_a_crossing_that_was_compared_with_an_older_verdict_is_found_after_the_commit() -> None:
+    """A raise ends in one transaction while another one takes the news of a batch."""
+    until = NOW + timedelta(hours=1)
+    budgets.add("shop", thresholds=["100%"], **{"raise": {"by": 50, "until": until.isoformat()}})
+    alerts.spend(90, AT)
+    alerts.check(NOW)
+    with transaction() as due:
+        looked = checks.check_due(due, until)
+        assert looked.judged.budgets == 1
+        alerts.spend(20, AT)
+        passed = alerts.one(lambda session: checks.check(session, "openai", until))
+        assert passed.judged.budgets == 0
+    assert alerts.told() == []
+    alerts.one(lambda session: checks.review(session, until, looked.looked))
+    assert alerts.names() == [("shop", "100%", "open")]
