@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.orm import Session
 
 from models import ALERT_STATES
-from spend.alerts.alert import Alert, Change
+from spend.alerts.alert import DIMENSIONS, Alert, Change
 from spend.budgets.definition import SEVERITIES, plain
 from spend.errors import BadInputError, UnknownError
 from spend.periods import Calendar, span
@@ -116,8 +116,11 @@ def _alert(row: RowMapping) -> Alert:
         if forecast is None
         else (Decimal(forecast["expected"]), Decimal(forecast["low"]), Decimal(forecast["high"])),
         contributors={
-            dimension: [(one["value"], Decimal(one["spend"])) for one in most]
-            for dimension, most in row["contributors"].items()
+            dimension: [
+                (one["value"], Decimal(one["spend"])) for one in row["contributors"][dimension]
+            ]
+            for dimension in DIMENSIONS
+            if dimension in row["contributors"]
         },
         together=tuple(row["together"]),
         raised_at=row["raised_at"],

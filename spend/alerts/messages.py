@@ -152,6 +152,10 @@ def _period(alert: Alert) -> str:
 
 
 def _dollars(amount: Decimal) -> str:
-    """Whole cents, or all places of what is less than one."""
-    cents = amount.quantize(_CENT, ROUND_HALF_EVEN)
-    return f"${cents:,}" if cents or not amount else f"${plain(amount)}"
+    """Whole cents; of less than a dollar all places."""
+    return f"${amount.quantize(_CENT, ROUND_HALF_EVEN):,}" if abs(amount) >= 1 else _small(amount)
+
+
+def _small(amount: Decimal) -> str:
+    whole, _, places = plain(amount).partition(".")
+    return f"${whole}.{places.ljust(2, '0')}"
