@@ -8,7 +8,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from spendbeat_gateway.guard import AmountError, AsyncGuard, Estimate, Guard, Hold, publishing
+from spendbeat_gateway.guard import (
+    AmountError,
+    AsyncGuard,
+    Estimate,
+    Guard,
+    Hold,
+    keys,
+    publishing,
+)
 
 from tests.support.guards import (
     ALWAYS,
@@ -413,7 +421,7 @@ def test_a_settlement_of_a_counter_that_is_gone_is_found_when_it_is_loaded(
     fill(server.client, 1, 10)
     hold, other = (held(guard.reserve({}, Decimal(2), **CALL)) for _ in range(2))
     publishing.wanted(server.client)
-    publishing.drop(server.client, "1.1", FIRST)
+    server.client.delete(keys.counter(f"1.1:{FIRST}"))
     guard.settle(hold, ONE)
     assert publishing.counter(server.client, "1.1", FIRST) is None
     assert publishing.wanted(server.client) == {f"1.1:{FIRST}"}
@@ -431,7 +439,7 @@ def test_the_reading_that_loads_a_counter_covers_settlements_too(
     publish(server.client, budget(1))
     fill(server.client, 1, 10)
     booked, other = (held(guard.reserve({}, ONE, **CALL)) for _ in range(2))
-    publishing.drop(server.client, "1.1", FIRST)
+    server.client.delete(keys.counter(f"1.1:{FIRST}"))
     for hold in (booked, other):
         guard.settle(hold, ONE)
     fill(server.client, 1, 10, spent=1, covered=[booked.id])
@@ -447,7 +455,7 @@ def test_a_counter_that_is_gone_is_not_begun_by_what_is_given_back(
         fill(server.client, number, 10)
     one = held(guard.reserve({}, ONE, **CALL))
     held(guard.reserve({}, ONE, lifetime=0.001, **CALL))
-    publishing.drop(server.client, "1.1", FIRST)
+    server.client.delete(keys.counter(f"1.1:{FIRST}"))
     guard.release(one)
     wait_for(
         lambda: publishing.expire(server.client) == publishing.open_holds(server.client),

@@ -145,11 +145,6 @@ def _arguments(one: Spent, reading: int) -> tuple[int | str, ...]:
     )
 
 
-def drop(redis: "Redis", counter: str, first: date | str) -> None:
-    """Forget a counter, so that the next call finds it cold; its settlements stay."""
-    redis.delete(keys.counter(f"{counter}:{first}"))
-
-
 def want(redis: "Redis", name: str) -> None:
     """Say that something is missing."""
     run(redis.execute_command, "miss", name)
