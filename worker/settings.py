@@ -12,9 +12,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from spend.errors import SpendbeatError
 from worker.embedded import paths
 
-# What is between the host of a URL and its path, as SQLAlchemy reads it.
-_PORT = re.compile(r"(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]+)?(?::([^/?]*))?")
-
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -135,8 +132,12 @@ class Settings(BaseSettings):
             raise ValueError("is not a URL such as postgresql://user@host/name")
         if scheme.partition("+")[0] not in {"postgresql", "postgres"}:
             raise ValueError(f"must start with postgresql://, not {scheme}://")
-        found = _PORT.match(rest)
-        if found and found[1] and not found[1].isdecimal():
+        # As SQLAlchemy tells the login from the host.
+        login = re.match(r"[^:/]*(?::[^@]*)?@", rest)
+        host = re.split(r"[/?]", rest[login.end() if login else 0 :], maxsplit=1)[0]
+        port = host.rpartition("]")[2].partition(":")[2]
+        # What it takes for the host may be a part of the password, and would be shown with it.
+        if "@" in host or (port and not port.isdecimal()):
             raise ValueError("has a port that is not a number; in a password, @ is %40")
         # One driver everywhere, whatever SQLAlchemy's default for this spelling is.
         return f"postgresql+psycopg2://{rest}"

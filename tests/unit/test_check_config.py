@@ -108,6 +108,14 @@ def test_a_database_url_that_sqlalchemy_cannot_read_is_refused_without_its_parts
         make_url(url)
 
 
+def test_a_password_with_an_at_is_not_taken_for_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLAlchemy would, and the error about that host would show it."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:p@hunter2@h/db")
+    with pytest.raises(SettingsError, match="in a password, @ is %40") as caught:
+        load()
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_misspelt_setting_is_pointed_out() -> None:
     found = strangers({"SPENDBEAT_TIK_SECONDS": "1", "PATH": "/bin"}, ["SPENDBEAT_TICK_SECONDS"])
     assert len(found) == 1
