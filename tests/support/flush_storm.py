@@ -214,7 +214,8 @@ def storm(
 ) -> Outcome:
     """A limit worth `calls`, against callers and a FLUSHALL every `flushes` seconds on average.
 
-    blind: the control, in which a missing counter is taken for an empty one.
+    flushes: 0 is none: only a ledger that lags, and reconciliations. blind: the control, in which
+    a missing counter is taken for an empty one.
     """
     limit = _CALL * calls
     blocked(PROJECT, str(limit), scope={"project": PROJECT}, period="year")
@@ -227,8 +228,9 @@ def storm(
         end = time.monotonic() + seconds
         try:
             while time.monotonic() < end and not any(job.done() for job in running):
-                time.sleep(min(scene.random.expovariate(1 / flushes), end - time.monotonic(), 5.0))
-                if time.monotonic() < end:
+                pause = scene.random.expovariate(1 / flushes) if flushes else 1.0
+                time.sleep(min(pause, end - time.monotonic(), 5.0))
+                if flushes and time.monotonic() < end:
                     scene.flush()
         finally:
             scene.stop.set()
