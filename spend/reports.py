@@ -4,13 +4,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Date, FromClause, Select, cast, func, select, true
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Date,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.orm import Session
 
-from models import ATTRIBUTION_FIELDS, Attribution, Series, SpendBucket
+from models import ATTRIBUTION_FIELDS, Attribution, Series, SpendBucket, SpendSummary
 from spend.errors import BadInputError
+from spend.sql import query
 
 DIMENSIONS = ("provider", "model", *ATTRIBUTION_FIELDS, "day")
 TAG = "tag"
@@ -32,6 +49,13 @@ class SpendLine:
     total_cost: Decimal
 
 
+class Place(NamedTuple):
+    """A line among others, the dearest first: what comes after it is a page's."""
+
+    cost: Decimal
+    group: tuple[str | None, ...]
+
+
 def spend(
     session: Session,
     by: Sequence[str] = ("provider", "model"),
@@ -47,8 +71,70 @@ def spend(
     each of those it has, so only total() counts it once. Raises BadInputError for a dimension
     that does not exist or a time that cuts through a bucket.
     """
+    statement, keys, sums = _grouped(by, since, until, zone)
+    statement = statement.order_by(sums[-1].desc(), *keys)
+    return [_line(row, len(keys)) for row in session.execute(statement)]
+
+
+def page(
+    session: Session,
+    by: Sequence[str],
+    most: int,
+    after: Place | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    zone: str = "UTC",
+) -> list[SpendLine]:
+    """At most `most` lines of spend(), those after a place; equal costs in order of their group.
+
+    Lines that do not change meanwhile come exactly once. Raises BadInputError as spend().
+    """
+    statement, keys, _ = _grouped(by, since, until, zone)
+    return _page(session, statement, len(keys), most, after)
+
+
+def summary(
+    session: Session,
+    most: int,
+    after: Place | None = None,
+    *,
+    providers: Sequence[str] = (),
+    models: Sequence[str] = (),
+) -> list[SpendLine]:
+    """Spend of all time by provider and model, a page of it; of these only, where any is named."""
+    table = SpendSummary
+    keys: list[ColumnElement[Any]] = [table.provider.label("by_0"), table.model.label("by_1")]
+    measures = (
+        table.requests, table.input_tokens, table.output_tokens, table.unpriced, table.total_cost
+    )  # fmt: skip
+    statement = select(*keys, *measures)
+    if providers:
+        statement = statement.where(table.provider.in_(providers))
+    if models:
+        statement = statement.where(table.model.in_(models))
+    return _page(session, statement, 2, most, after)
+
+
+def zone_known(session: Session, name: str) -> ZoneInfo:
+    """A time zone that Postgres knows and Python too. Raises BadInputError."""
+    try:
+        found = ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        found = None
+    if found is None or not session.scalar(query("rebuild", "zone_exists"), {"zone": name}):
+        raise BadInputError(
+            f"{name!r:.80} is not a time zone; use an IANA name such as 'Europe/Berlin'."
+        )
+    return found
+
+
+def _grouped(
+    by: Sequence[str], since: datetime | None, until: datetime | None, zone: str
+) -> tuple[Select[Any], list[ColumnElement[Any]], list[ColumnElement[Any]]]:
+    """The groups without an order, their keys and their sums."""
     tags = {name: _tags(name, place) for place, name in enumerate(by) if overlaps([name])}
-    keys = [
+    keys: list[ColumnElement[Any]] = [
         (tags[name][1] if name in tags else _dimension(name, zone)).label(f"by_{place}")
         for place, name in enumerate(by)
     ]
@@ -56,8 +142,27 @@ def spend(
     statement = _where(select(*keys, *sums), since, until)
     for unnested, _, condition in tags.values():
         statement = statement.outerjoin(unnested, condition)
-    statement = statement.group_by(*keys).order_by(sums[-1].desc(), *keys)
-    return [_line(row, len(keys)) for row in session.execute(statement)]
+    return statement.group_by(*keys), keys, sums
+
+
+def _page(
+    session: Session, statement: Select[Any], keys: int, most: int, after: Place | None
+) -> list[SpendLine]:
+    groups = statement.subquery()
+    order: list[ColumnElement[Any]] = []
+    for place in range(keys):
+        key = groups.c[f"by_{place}"]
+        shown = func.to_char(key, "YYYY-MM-DD") if isinstance(key.type, Date) else key
+        # What is not attributed comes last, and not beside an empty text.
+        order += [key.is_(None), func.coalesce(shown, "")]
+    found = select(groups).order_by(groups.c.total_cost.desc(), *order).limit(most)
+    if after is not None:
+        there: list[ColumnElement[Any]] = []
+        for value in after.group:
+            there += [literal(value is None, Boolean), literal(value or "", Text)]
+        equal = and_(groups.c.total_cost == after.cost, tuple_(*order) > tuple_(*there))
+        found = found.where(or_(groups.c.total_cost < after.cost, equal))
+    return [_line(row, keys) for row in session.execute(found)]
 
 
 def total(
@@ -81,7 +186,7 @@ def _sums() -> list[ColumnElement[Any]]:
         bucket.unpriced,
         bucket.total_cost,
     )
-    return [func.coalesce(func.sum(column), 0) for column in columns]
+    return [func.coalesce(func.sum(column), 0).label(column.key) for column in columns]
 
 
 def _where(statement: Select[Any], since: datetime | None, until: datetime | None) -> Select[Any]:

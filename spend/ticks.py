@@ -125,6 +125,20 @@ def fence(session: Session) -> int:
     return tick_id
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Everything that was in the ledger at this moment is in all totals. age: seconds since."""
+
+    at: datetime
+    age: float
+
+
+def counted(session: Session) -> Counted | None:
+    """Up to when all shards have counted; None before the first tick."""
+    row = session.execute(query("ticks", "counted")).one_or_none()
+    return Counted(row[0], max(float(row[1]), 0.0)) if row else None
+
+
 def newest(session: Session) -> int | None:
     """The id of the newest tick; None before the first one."""
     found = session.execute(query("ticks", "previous")).mappings().one()["id"]

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from web import alerts, budgets, channels, guard, health, ingest, litellm_guardrail, otlp
+from web import alerts, budgets, channels, guard, health, ingest, litellm_guardrail, otlp, reports
 from web.calls import Calls
 from web.guarding import Guarding
 from web.intake import Intake
@@ -20,8 +20,8 @@ from worker.processes import die_with_parent
 from worker.settings import Settings, settings
 
 _ABOUT = (
-    "Takes what LLM requests used and books each once, with its cost; keeps"
-    " budgets, alerts and channels. See docs/http.md."
+    "Takes what LLM requests used and books each once, with its cost; says what"
+    " was spent; keeps budgets, alerts and channels. See docs/http.md."
 )
 
 
@@ -62,7 +62,7 @@ def create(chosen: Settings) -> FastAPI:
     app.include_router(health.router(service))
     app.include_router(ingest.router(intake, guarding.arrivals))
     app.include_router(otlp.router(intake))
-    for routes in (alerts, budgets, channels):
+    for routes in (alerts, budgets, channels, reports):
         app.include_router(routes.router(calls))
     app.include_router(guard.router(guarding))
     app.include_router(litellm_guardrail.router(guarding))

@@ -34,9 +34,10 @@ from web.service import Service
 log = logging.getLogger(__name__)
 
 # A change of budgets waits for the batches of rollups under way, and a test of a channel for its
-# receiver; whoever only looks waits for neither.
-Kind = Literal["look", "change", "errand"]
-THREADS: Mapping[Kind, int] = {"look": 2, "change": 2, "errand": 2}
+# receiver, and a report reads much; whoever only looks waits for none of them.
+Kind = Literal["look", "report", "change", "errand"]
+THREADS: Mapping[Kind, int] = {"look": 2, "report": 2, "change": 2, "errand": 2}
+_QUIET = frozenset({"look", "report"})
 # Of each kind, per process; more get 503.
 IN_FLIGHT = 16
 BODY = 256 * 1024  # bytes as sent, but for routes that say otherwise
@@ -73,11 +74,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """said: what becomes JSON."""
+    """said: what becomes JSON, or bytes of another `kind`."""
 
     said: object
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    kind: str = bodies.JSON
 
 
 # What a request does, in a thread. May raise Refusal and SpendbeatError.
@@ -137,7 +139,7 @@ class Calls:
             token = await self._service.tokens.require(request, *door.scopes)
             self._service.notes.used(token.id)
             answer = await self._acted(request, token.name, door)
-            if door.kind != "look":
+            if door.kind not in _QUIET:
                 log.info("%s by %s, answered %d", _route(request), token.name, answer.status)
         except Refusal as refusal:
             log.info("%s: %s, answered %d", _route(request), refusal.result, refusal.status)
@@ -146,7 +148,7 @@ class Calls:
             _log_failure(request, error)
             failed = refusals.failed_here()
             return _json(failed.as_json(), failed.status, failed.headers)
-        return _json(answer.said, answer.status, answer.headers)
+        return _json(answer.said, answer.status, answer.headers, answer.kind)
 
     async def _acted(self, request: Request, by: str, door: Door) -> Answer:
         if self._in_flight[door.kind] >= IN_FLIGHT:
@@ -236,9 +238,12 @@ def _away(error: SQLAlchemyError) -> bool:
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
-def _json(said: object, status: int, headers: Mapping[str, str]) -> Response:
+def _json(
+    said: object, status: int, headers: Mapping[str, str], kind: str = bodies.JSON
+) -> Response:
     named = {"Cache-Control": _NEVER, **headers}
-    return Response(orjson.dumps(said), status, named, bodies.JSON)
+    content = said if isinstance(said, bytes) else orjson.dumps(said)
+    return Response(content, status, named, kind)
 
 
 def _route(request: Request) -> str:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 # has its answer meanwhile and comes again.
 _STATEMENT_SECONDS = 30
 # Beside the threads that book: two that look up tokens, one that writes notes, and those of calls.
-_OTHER_CONNECTIONS = 9
+_OTHER_CONNECTIONS = 11
 # A server that vanished without a word is noticed after this many milliseconds.
 _SILENCE = 20_000
 

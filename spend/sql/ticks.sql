@@ -61,6 +61,19 @@ WHERE t.id < (SELECT max(id) FROM ticks)
   AND NOT EXISTS (SELECT FROM shard_news AS n WHERE n.tick_id = t.id)
   AND NOT EXISTS (SELECT FROM cursors AS c WHERE t.id IN (c.tick_id, c.cut_tick_id))
 
+-- name: counted
+-- The newest tick that every shard has counted, and its age in seconds; no row before the first.
+-- While a shard is behind, ticks before its news may be pruned already; then it is an older one.
+SELECT at, extract(epoch FROM clock_timestamp() - at) AS age FROM ticks
+WHERE id < coalesce(
+  (
+    SELECT min(n.tick_id) FROM shard_news AS n JOIN cursors AS c ON c.provider = n.provider
+    WHERE n.tick_id > c.tick_id
+  ),
+  (SELECT max(id) + 1 FROM ticks)
+)
+ORDER BY id DESC LIMIT 1
+
 -- name: summarize
 -- Brings the block range indexes of the months between two times up to date.
 SELECT spendbeat_summarize(:first, :last)

@@ -160,11 +160,11 @@ def test_whatever_is_asked_for_there_is_an_answer(service: Service) -> None:
         ("POST", "/channels/{}/rotate-secret"),
         ("GET", "/alerts"), ("GET", "/alerts/{}"), ("POST", "/alerts/{}/ack"),
         ("POST", "/alerts/{}/snooze"), ("POST", "/alerts/{}/resolve"),
-        ("POST", "/alerts/{}/replay"),
+        ("POST", "/alerts/{}/replay"), ("GET", "/aggregate"), ("GET", "/spend"),
     ]  # fmt: skip
     parameters = _often(
         "limit=1", "after=WyJiIiwxXQ==", "removed", "status=yes", "all", "periods=3", "state=open",
-        "severity=info", "budget=b",
+        "severity=info", "budget=b", "by=day", "by=tag:a", "zone=Asia/Kathmandu", "from=2026-11-22",
     )  # fmt: skip
     bodies = _mix(
         ("name", "kind", "address", "reason", "overlap", "note", "for", "until", "channel",

@@ -13,7 +13,8 @@ from spend.budgets.checking import check
 from spend.budgets.definition import Budget
 from spend.capture.fields import FIELDS, REQUIRED
 from spend.gateway_spools import Spool, parse
-from web import openapi_budgets
+from spend.reports import DIMENSIONS
+from web import openapi_budgets, reports
 from web.app import create
 from web.openapi import EVENT, EXAMPLE, MEANINGS
 from worker.settings import load
@@ -41,6 +42,7 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 def test_every_route_is_described_with_its_answers_and_its_token(described: dict[str, Any]) -> None:
     found = {path for _, path, _ in operations(described)}
     assert {"/ingest", "/ingest/litellm", "/v1/traces", "/budgets", "/alerts", "/channels"} <= found
+    assert {"/aggregate", "/spend"} <= found
     for method, path, operation in operations(described):
         named = f"{method} {path}"
         assert operation["security"] == [{"token": []}], named
@@ -70,6 +72,17 @@ def test_what_a_budget_answers_is_what_is_described() -> None:
     said = saying.budget(Budget(**{**values, "definition": made}))
     assert set(openapi_budgets.BUDGET["required"]) <= set(said)
     assert set(said) <= set(openapi_budgets.BUDGET["properties"])
+
+
+def test_what_spend_may_be_asked_is_what_is_described(described: dict[str, Any]) -> None:
+    said = {one["name"]: one for one in described["paths"]["/spend"]["get"]["parameters"]}
+    assert all(name in said["by"]["description"] for name in (*DIMENSIONS, "tag", "tag:KEY"))
+    assert said["limit"]["schema"]["maximum"] == reports.MOST
+    assert said["limit"]["schema"]["default"] == reports.USUAL
+    answers = described["paths"]["/spend"]["get"]["responses"]["200"]
+    assert set(answers["content"]) == {"application/json", "text/csv"}
+    line = answers["content"]["application/json"]["schema"]["properties"]["data"]["items"]
+    assert set(line["required"]) == {*reports.FIGURES, "at_least"}
 
 
 def test_there_are_no_pages_that_load_from_elsewhere() -> None:
