@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tasks import delivery
-from worker.base import LedgerTask, Run
+from worker.base import LedgerTask, Run, log
 from worker.celery import app
 
 if TYPE_CHECKING:
@@ -76,5 +76,7 @@ def _look_again(task: LedgerTask, result: "Checked") -> None:
 
 
 def _tell(run: Run, result: "Checked") -> None:
+    for failed in result.judged.failed:
+        log.error("budget %s: it could not be judged, and is tried again later", failed)
     if result.told:
         run.send(delivery.ring, expires=RING_SECONDS)

@@ -16,6 +16,7 @@ Resolution = Literal["period_over", "edited", "removed", "below", "by_hand"]
 # The most of spend in a period, per dimension: value (None: requests without one) and dollars.
 Contributors = Mapping[str, Sequence[tuple[str | None, Decimal]]]
 DIMENSIONS = ("project", "agent", "model")
+_LONGEST = 80
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,11 @@ class Change:
     by: str
     note: str
     until: datetime | None
+
+
+def shown(value: str | None) -> str:
+    """A contributor in one line of a message: whoever sends requests chooses what is in it."""
+    if value is None:
+        return "(none)"
+    line = " ".join("".join(c if c.isprintable() else " " for c in value).split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 3] + "..."

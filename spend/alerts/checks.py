@@ -66,7 +66,7 @@ def check(session: Session, provider: str, now: datetime) -> Checked:
                 "starts": [pair[1] for pair in rest],
             },
         )
-    judged = judging.judge(session, (), now, [pair for pair in moved if pair[0] not in later])
+    judged = judging.judge(session, ids[:BUDGETS_AT_ONCE], now)
     return Checked("checked", judged, more=bool(rest), looked=tuple(ids[:BUDGETS_AT_ONCE]))
 
 

@@ -9,9 +9,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
+from models import Budget as Row
 from models import BudgetCheck
 from spend import budgets
 from spend.alerts import contributors, listing, looking, messages, states
@@ -28,44 +30,76 @@ from spend.sql import query
 LATE_OPEN = timedelta(days=1)
 # A forecast changes with time alone, and costs more than a sum.
 FORECAST_AGAIN = timedelta(hours=1)
+# A budget that could not be judged is tried again after this.
+TRY_AGAIN = timedelta(minutes=10)
+# What is wrong with one budget raises these: a zone that Python knows no more, an amount that no
+# column holds. A lost connection or a deadlock does not.
+_ITS_OWN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, DataError)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """budgets: looked at. raised, resolved, reopened: alerts. messages: put into the outbox."""
+    """budgets: looked at. raised, resolved, reopened: alerts. messages: put into the outbox.
+
+    failed: of each budget that could not be judged, which one and why.
+    """
 
     budgets: int = 0
     raised: int = 0
     resolved: int = 0
     reopened: int = 0
     messages: int = 0
+    failed: tuple[str, ...] = ()
+
+    def __add__(self, other: "Judged") -> "Judged":
+        return Judged(
+            self.budgets + other.budgets,
+            self.raised + other.raised,
+            self.resolved + other.resolved,
+            self.reopened + other.reopened,
+            self.messages + other.messages,
+            self.failed + other.failed,
+        )
 
 
-def judge(
-    session: Session,
-    ids: Collection[int],
-    now: datetime,
-    moved: Iterable[tuple[int, date]] = (),
-) -> Judged:
-    """Look at budgets in their current periods, and at periods of theirs that moved.
+def judge(session: Session, ids: Collection[int], now: datetime) -> Judged:
+    """Look at budgets in all periods that may tell something.
 
-    Raises and resolves alerts, tells channels, and keeps how far the verdict holds.
+    Raises and resolves alerts, tells channels, and keeps how far the verdict holds. A budget that
+    cannot be judged is tried again later, and keeps no other from being judged.
     """
-    moved = set(moved)
-    wanted = sorted({*ids, *(id_ for id_, _ in moved)})
+    wanted = sorted(set(ids))
     if not wanted:
         return Judged()
     session.execute(query("alerts", "hold"), {"ids": wanted})
+    return _judge(session, wanted, now)
+
+
+def _judge(session: Session, ids: Sequence[int], now: datetime) -> Judged:
+    """Judge budgets that are held; where that fails, each half of them by itself."""
+    try:
+        with session.begin_nested():
+            return _together(session, ids, now)
+    except _ITS_OWN as error:
+        if len(ids) == 1:
+            _put_off(session, ids[0], now)
+            why = " ".join(str(error).split())[:200]
+            return Judged(1, failed=(f"{ids[0]}: {type(error).__name__} {why}",))
+    middle = len(ids) // 2
+    return _judge(session, ids[:middle], now) + _judge(session, ids[middle:], now)
+
+
+def _together(session: Session, ids: Sequence[int], now: datetime) -> Judged:
     # Statements of their own after the lock: they see what the last judge, an edit and every
     # batch before them have committed.
-    found = {budget.id: budget for budget in budgets.load(session, wanted, removed=True)}
-    watched = session.execute(query("alerts", "verdicts"), {"ids": wanted})
-    periods = looking.periods(session, found, {*moved, *((row[0], row[1]) for row in watched)}, now)
+    found = {budget.id: budget for budget in budgets.load(session, ids, removed=True)}
+    periods = looking.periods(session, found, now)
     starts = sorted({period.span.first for period in periods})
-    known = list(session.scalars(query("alerts", "known"), {"ids": wanted, "starts": starts}))
-    alerts = listing.alerts(session, ids=known, most=len(known))
-    raised, told = _raise(session, periods, alerts, now)
+    known = list(session.scalars(query("alerts", "known"), {"ids": list(ids), "starts": starts}))
+    # Whoever changes alerts takes them in the order of their ids, and lanes of messages after them.
+    alerts = listing.alerts(session, ids=known, most=len(known))[::-1]
     resolved, reopened = _turn(session, found, periods, alerts, now)
+    raised, told = _raise(session, periods, alerts, now)
     _keep(session, found, periods, [*raised, *alerts], now)
     return Judged(len(found), len(raised), resolved, reopened, told)
 
@@ -160,15 +194,16 @@ def _keep(
     now: datetime,
 ) -> None:
     """How far the verdicts hold."""
-    over: dict[tuple[int, date], list[datetime]] = defaultdict(list)
+    over: dict[int, list[datetime]] = defaultdict(list)
     for alert in alerts:
         ends = _over(alert)
         if ends is not None and ends > now:
-            over[alert.budget_id, alert.period.first].append(ends)
-    rows = [_verdict(period, over[period.budget.id, period.span.first], now) for period in periods]
+            # Of the budget: the alert may outlive the time in which its period is watched.
+            over[alert.budget_id].append(ends)
+    rows = [_verdict(period, over[period.budget.id], now) for period in periods]
     judged = {row["budget_id"] for row in rows}
     rows += [
-        _quiet(budget, now)
+        _quiet(budget, over[budget.id], now)
         for budget in found.values()
         if budget.state != "removed" and budget.id not in judged
     ]
@@ -199,12 +234,12 @@ def _verdict(period: Period, over: Sequence[datetime], now: datetime) -> dict[st
     }
 
 
-def _quiet(budget: Budget, now: datetime) -> dict[str, object]:
+def _quiet(budget: Budget, over: Sequence[datetime], now: datetime) -> dict[str, object]:
     """Of a budget that has nothing to judge: it is paused, or its range is not now."""
     calendar = budget.definition.calendar
     first = calendar.starts_on or budget.armed_at.date()
     starts = span(calendar, first).starts if calendar.period == "range" else None
-    later = budget.state == "active" and starts is not None and starts > now
+    times = [*over, *([starts] if starts is not None and starts > now else [])]
     return {
         "budget_id": budget.id,
         "period_start": first,
@@ -212,8 +247,20 @@ def _quiet(budget: Budget, now: datetime) -> dict[str, object]:
         "reached": None,
         "next_line": None,
         "forecast_at": None,
-        "due_at": starts if later else None,
+        "due_at": min(times, default=None) if budget.state == "active" else None,
     }
+
+
+def _put_off(session: Session, id_: int, now: datetime) -> None:
+    session.execute(query("alerts", "forget_verdicts"), {"ids": [id_]})
+    row = {
+        "budget_id": id_,
+        # Of no period that has begun: news of those is not a reason to try before its time.
+        "period_start": now.date() + timedelta(days=2),
+        "version": session.scalar(select(Row.version).where(Row.id == id_)),
+        "due_at": now + TRY_AGAIN,
+    }
+    session.execute(insert(BudgetCheck), [row])
 
 
 def _place(period: Period) -> tuple[int, date, int]:

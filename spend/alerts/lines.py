@@ -3,12 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Decimal, localcontext
 
-from spend.budgets.definition import SEVERITIES, Definition
+from spend.budgets.definition import SEVERITIES, Definition, Threshold
 
 SOFT = "soft"
 _PLACE = Decimal("1e-12")
+# Spend has 16 digits before the point, and never reaches this.
+_BEYOND = Decimal(10) ** 16
+# Of a limit times a percentage.
+_DIGITS = 80
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,13 @@ def lines(definition: Definition, at: datetime) -> list[Line]:
     """
     found: dict[tuple[str, str], Line] = {}
     for threshold in definition.thresholds:
-        dollars = threshold.dollars(definition.limit(at))
-        if dollars is None:
+        dollars = _dollars(threshold, definition.limit(at))
+        if dollars is None or dollars >= _BEYOND:
             continue
         line = Line(
             threshold.basis,
             threshold.size,
-            # Spend has twelve places: it reaches this when it reaches the line.
-            dollars.quantize(_PLACE, ROUND_CEILING),
+            dollars,
             threshold.severity,
             threshold.channels,
             threshold.escalate_after,
@@ -50,6 +53,13 @@ def lines(definition: Definition, at: datetime) -> list[Line]:
     if soft := _soft(definition, at, found.values()):
         found[soft.basis, soft.threshold] = soft
     return sorted(found.values(), key=lambda line: (line.dollars, line.basis, line.threshold))
+
+
+def _dollars(threshold: Threshold, limit: Decimal | None) -> Decimal | None:
+    with localcontext(prec=_DIGITS):
+        dollars = threshold.dollars(limit)
+        # Spend has twelve places: it reaches this when it reaches the line.
+        return None if dollars is None else dollars.quantize(_PLACE, ROUND_CEILING)
 
 
 def _soft(definition: Definition, at: datetime, others: Iterable[Line]) -> Line | None:

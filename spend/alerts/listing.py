@@ -1,8 +1,8 @@
 """Alerts as they are kept, and their history."""
 
 from collections.abc import Collection
-from dataclasses import asdict
-from datetime import UTC
+from dataclasses import asdict, replace
+from datetime import UTC, date
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,7 @@ from models import ALERT_STATES
 from spend.alerts.alert import DIMENSIONS, Alert, Change
 from spend.budgets.definition import SEVERITIES, plain
 from spend.errors import BadInputError, UnknownError
-from spend.periods import Calendar, span
+from spend.periods import Calendar, Span, span
 from spend.sql import query
 
 LIVE = tuple(state for state in ALERT_STATES if state != "resolved")
@@ -94,6 +94,14 @@ def _known(given: Collection[str] | None, known: Collection[str], what: str) -> 
         raise BadInputError(f"{unknown[0]!r:.50} is no {what}: {', '.join(known)}.")
 
 
+def _span(calendar: Calendar, first: date) -> Span:
+    try:
+        return span(calendar, first)
+    except LookupError:
+        # A zone that Python knows no more: its alerts are still listed, told and ended.
+        return span(replace(calendar, zone="UTC"), first)
+
+
 def _alert(row: RowMapping) -> Alert:
     calendar = Calendar(
         row["period"], row["zone"], row["week_start"], row["starts_on"], row["ends_on"]
@@ -104,7 +112,7 @@ def _alert(row: RowMapping) -> Alert:
         budget_id=row["budget_id"],
         budget=row["budget"],
         zone=row["zone"],
-        period=span(calendar, row["period_start"]),
+        period=_span(calendar, row["period_start"]),
         basis=row["basis"],
         threshold=row["threshold"],
         line=row["line"],

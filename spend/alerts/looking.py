@@ -1,6 +1,6 @@
 """What there is to judge of budgets: their periods, with what was spent, expected and drawn."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -44,24 +44,12 @@ class Period:
         return [line for line in self.lines if self.reaches(line)]
 
 
-def periods(
-    session: Session, found: Mapping[int, Budget], moved: Iterable[tuple[int, date]], now: datetime
-) -> list[Period]:
+def periods(session: Session, found: Mapping[int, Budget], now: datetime) -> list[Period]:
     """What there is to judge of active budgets."""
     wanted: dict[tuple[int, date], Span] = {}
     for budget in found.values():
-        if budget.state != "active":
-            continue
-        calendar = budget.definition.calendar
-        # The period in which it was armed, too: it may have ended just before the first look.
-        for at in (budget.armed_at, now):
-            if (period := bounds(calendar, at)) is not None and _watched(budget, period, now):
-                wanted[budget.id, period.first] = period
-    for id_, first in moved:
-        if id_ in found and found[id_].state == "active" and (id_, first) not in wanted:
-            period = span(found[id_].definition.calendar, first)
-            if period.first == first and _watched(found[id_], period, now):
-                wanted[id_, first] = period
+        if budget.state == "active":
+            wanted |= {(budget.id, period.first): period for period in _telling(budget, now)}
     binds = {"ids": [key[0] for key in wanted], "starts": [key[1] for key in wanted]}
     sums = {(row[0], row[1]): row for row in session.execute(query("alerts", "sums"), binds)}
     expected = _forecasts(session, found, wanted, now)
@@ -71,10 +59,23 @@ def periods(
     ]
 
 
+def _telling(budget: Budget, now: datetime) -> Iterator[Span]:
+    """Periods that are watched, the newest first: those too at which nobody looked in their time,
+    because all was down or the budget was paused.
+    """
+    calendar = budget.definition.calendar
+    if calendar.starts_on is not None:
+        period: Span | None = span(calendar, calendar.starts_on)
+    else:
+        period = bounds(calendar, now)
+    while period is not None and _watched(budget, period, now):
+        yield period
+        before = period.starts if calendar.starts_on is None else None
+        period = None if before is None else bounds(calendar, before - _INSTANT)
+
+
 def _watched(budget: Budget, period: Span, now: datetime) -> bool:
     """Whether a period has begun and may still tell something."""
-    if bounds(budget.definition.calendar, _within(period, now)) != period:
-        return False  # of a calendar that it has no more
     if period.starts is not None and now < period.starts:
         return False
     return period.ends is None or budget.armed_at < period.ends > now - WATCHED

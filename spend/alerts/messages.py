@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from spend import budgets
 from spend.alerts import listing
-from spend.alerts.alert import Alert
+from spend.alerts.alert import Alert, shown
 from spend.alerts.lines import SOFT, lines
 from spend.budgets.definition import Budget, plain
 from spend.delivery import outbox, registry
@@ -125,7 +125,7 @@ def _words(alert: Alert, budget: Budget, type_: str) -> tuple[str, str]:
         said.append(f"Crossed together: {', '.join(alert.together)}.")
     for dimension, most in alert.contributors.items():
         if most:
-            each = (f"{value or '(none)'} {_dollars(spend)}" for value, spend in most)
+            each = (f"{shown(value)} {_dollars(spend)}" for value, spend in most)
             said.append(f"Most by {dimension}: {', '.join(each)}.")
     if type_ == ESCALATED:
         said.append(f"Nobody acknowledged it in {alert.escalate_after} minutes.")

@@ -80,10 +80,6 @@ FROM unnest(CAST(:ids AS integer[]), CAST(:starts AS date[])) AS p (budget_id, p
 LEFT JOIN budget_spend AS s USING (budget_id, period_start)
 GROUP BY 1, 2
 
--- name: verdicts
--- The periods of budgets that are watched.
-SELECT budget_id, period_start FROM budget_checks WHERE budget_id = ANY (CAST(:ids AS integer[]))
-
 -- name: forget_verdicts
 -- Before the new ones.
 DELETE FROM budget_checks WHERE budget_id = ANY (CAST(:ids AS integer[]))

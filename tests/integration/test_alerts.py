@@ -380,3 +380,92 @@ def test_a_crossing_that_was_compared_with_an_older_verdict_is_found_after_the_c
     assert alerts.told() == []
     alerts.one(lambda session: checks.review(session, until, looked.looked))
     assert alerts.names() == [("shop", "100%", "open")]
+
+
+def test_a_budget_that_cannot_be_judged_silences_no_other() -> None:
+    """A zone that Python's list of zones has no more, though Postgres' has."""
+    outboxes.channel()
+    for name in ("a", "lost", "z"):
+        budgets.add(name, thresholds=["50%,escalate=30m", "100%"])
+    alerts.spend(60, AT)
+    assert alerts.names(NOW) == [(name, "50%", "open") for name in ("a", "lost", "z")]
+    lost = "UPDATE budget_versions SET zone = :zone WHERE name = 'lost'"
+    with transaction("spendbeat_owner") as session:
+        session.execute(text(lost), {"zone": "Atlantis/Poseidonis"})
+    alerts.spend(50, AT)
+    found = alerts.one(lambda session: checks.check(session, "openai", NOW))
+    assert (found.judged.raised, len(found.judged.failed)) == (2, 1)
+    assert "Atlantis/Poseidonis" in found.judged.failed[0]
+    # It is not tried again with every batch, and what is open still escalates.
+    alerts.spend(1, AT)
+    assert alerts.one(lambda session: checks.check(session, "openai", NOW)).judged.failed == ()
+    half = alerts.names(NOW + timedelta(minutes=30), states=["escalated"])
+    assert [name for name, _, _ in half] == ["a", "lost", "z"]
+    with transaction("spendbeat_owner") as session:
+        session.execute(text(lost), {"zone": "UTC"})
+    assert ("lost", "100%", "open") in alerts.names(NOW + timedelta(hours=1))
+
+
+def test_a_line_beyond_all_that_can_be_spent_keeps_nothing_from_being_told() -> None:
+    budgets.add("far", hard_limit="999999999999", thresholds=["999999999999%", "0.0001%"])
+    budgets.add("near", thresholds=["100%"])
+    alerts.spend(1_000_000, AT)
+    assert alerts.names(NOW) == [("far", "0.0001%", "open"), ("near", "100%", "open")]
+    assert next(alert.line for alert in alerts.told() if alert.budget == "far") == Decimal(
+        "999999.999999"
+    )
+
+
+def test_a_period_at_which_nobody_looked_in_its_time_is_told_for_a_week_too() -> None:
+    """All was down for two days, and time rings before the news of what came late."""
+    budgets.add("shop", period="day", thresholds=["100%"])
+    alerts.check(NOW)
+    later = NOW + timedelta(days=3)
+    alerts.spend(100, NOW + timedelta(days=1))
+    alerts.one(lambda session: checks.check_due(session, later))
+    assert [alert.period.first for alert in alerts.told(later)] == [
+        (NOW + timedelta(days=1)).date()
+    ]
+
+
+def test_a_period_that_ended_while_its_budget_was_paused_is_told_when_it_is_resumed() -> None:
+    budgets.add("shop", period="day", thresholds=["100%"])
+    alerts.check(NOW)
+    budgets.set_state("shop", "paused")
+    alerts.check(NOW)
+    alerts.spend(100, NOW + timedelta(days=1))
+    later = NOW + timedelta(days=2)
+    alerts.check(later)
+    budgets.set_state("shop", "resumed")
+    assert [alert.period.first for alert in alerts.told(later)] == [
+        (NOW + timedelta(days=1)).date()
+    ]
+
+
+@pytest.mark.parametrize("kind", ["day", "range"])
+def test_what_is_told_last_of_a_period_is_over_a_day_later(kind: str) -> None:
+    """Though the period is not watched any more by then."""
+    ends = NOW.replace(hour=0) + timedelta(days=1)
+    dates = {"from": str(NOW.date()), "to": str(ends.date())} if kind == "range" else {}
+    budgets.add("shop", period=kind, thresholds=["100%"], **dates)
+    alerts.check(NOW)
+    last = ends + timedelta(days=6, hours=23, minutes=50)
+    alerts.check(last)
+    alerts.spend(100, AT)
+    assert alerts.names(last) == [("shop", "100%", "open")]
+    alerts.check(ends + timedelta(days=7))
+    assert alerts.names(last + timedelta(hours=24)) == [("shop", "100%", "resolved")]
+
+
+def test_what_requests_say_of_themselves_is_one_line_of_a_message() -> None:
+    outboxes.channel()
+    budgets.add("shop", thresholds=["100%"])
+    forged = "a\x1b[2J\nSpent: nothing" + "a" * 200
+    alerts.spend(100, AT, attribution_id=budgets.attribution(project=forged))
+    alerts.check(NOW)
+    (line,) = [
+        line
+        for line in alerts.messages()[0]["body"]["text"].split("\n")
+        if line.startswith("Most by project: a [2J Spent: nothingaaa")
+    ]
+    assert len(line) < 120
