@@ -82,3 +82,16 @@ def test_the_end_of_a_snooze_is_a_moment_of_the_zone_that_is_said(two: tuple[int
     day = f"{NOW.year + 1}-01-05" if NOW.month == 12 else f"{NOW:%Y}-{NOW.month + 1:02}-05"
     (found,) = as_json("snooze", str(two[0]), "--until", day, "--zone", "Asia/Kathmandu")
     assert found["due_at"][11:16] == "18:15"
+
+
+def test_what_requests_say_of_themselves_does_nothing_to_a_terminal(database: str) -> None:
+    budgets.add("shop", period="total", thresholds=["100%"])
+    alerts.spend(100, NOW, attribution_id=budgets.attribution(project="a\x1b]0;b\n\x07c"))
+    (alert,) = alerts.told(NOW)
+    assert "most by project   a ]0;b c $100.00\n" in run("show", str(alert.id))
+
+
+@pytest.mark.parametrize("limit", ["-1", "0", "9999999999999999999"])
+def test_a_number_of_alerts_that_is_none_is_refused(database: str, limit: str) -> None:
+    found = CliRunner().invoke(command, ["list", "--limit", limit])
+    assert found.exit_code == click.UsageError.exit_code

@@ -7,7 +7,7 @@ import click
 
 from models import ALERT_STATES
 from spend.alerts import listing, states
-from spend.alerts.alert import Alert
+from spend.alerts.alert import Alert, shown
 from spend.budgets import store
 from spend.budgets.definition import SEVERITIES
 from spend.errors import BadInputError
@@ -36,7 +36,13 @@ def alerts() -> None:
 )
 @click.option("--budget", help="Only those of this budget.")
 @click.option("--all", "everything", is_flag=True, help="Also resolved ones.")
-@click.option("--limit", default=50, show_default=True, help="The newest so many.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    default=50,
+    show_default=True,
+    help="The newest so many.",
+)
 @_JSON
 def list_(
     *,
@@ -92,7 +98,7 @@ def show(*, alert_id: int, as_json: bool) -> None:
     _print([alert])
     click.echo("")
     for dimension, most in alert.contributors.items():
-        each = ", ".join(f"{value or '(none)'} ${dollars(spend)}" for value, spend in most)
+        each = ", ".join(f"{shown(value)} ${dollars(spend)}" for value, spend in most)
         click.echo(f"{'most by ' + dimension:18}{each or '(nothing)'}")
     if len(alert.together) > 1:
         click.echo(f"{'crossed together':18}{', '.join(alert.together)}")
@@ -121,7 +127,8 @@ def ack(*, alert_ids: Sequence[int], note: str, as_json: bool) -> None:
     now = datetime.now(UTC)
     with transaction() as session:
         found = [
-            states.acknowledge(session, id_, by=who(), note=note, now=now) for id_ in alert_ids
+            states.acknowledge(session, id_, by=who(), note=note, now=now)
+            for id_ in sorted(alert_ids)
         ]
     _tell(found, as_json=as_json)
 
@@ -156,7 +163,7 @@ def snooze(
     with transaction() as session:
         found = [
             states.snooze(session, id_, until=end, by=who(), note=note, now=now)
-            for id_ in alert_ids
+            for id_ in sorted(alert_ids)
         ]
     _tell(found, as_json=as_json)
 
@@ -174,7 +181,9 @@ def resolve(*, alert_ids: Sequence[int], note: str, as_json: bool) -> None:
     """
     now = datetime.now(UTC)
     with transaction() as session:
-        found = [states.resolve(session, id_, by=who(), note=note, now=now) for id_ in alert_ids]
+        found = [
+            states.resolve(session, id_, by=who(), note=note, now=now) for id_ in sorted(alert_ids)
+        ]
     _tell(found, as_json=as_json)
 
 
@@ -196,7 +205,8 @@ def replay(*, alert_ids: Sequence[int], channel: str | None, as_json: bool) -> N
     now = datetime.now(UTC)
     with transaction() as session:
         again = sum(
-            states.replay(session, id_, by=who(), now=now, channel=channel) for id_ in alert_ids
+            states.replay(session, id_, by=who(), now=now, channel=channel)
+            for id_ in sorted(alert_ids)
         )
     if as_json:
         print_json({"again": again})
