@@ -55,6 +55,36 @@ def test_a_list_of_tags_a_text_of_them_and_strange_values() -> None:
     assert names(known, {"project": ["p"], "tags": {"a": 1}}) == []
 
 
+def test_a_number_as_a_tag_is_its_text() -> None:
+    assert names(rules(budget(1, "tag=2026")), {"tags": [2026]}) == ["b1"]
+
+
+def test_a_tag_that_names_a_field_is_that_field_as_in_the_ledger() -> None:
+    known = rules(budget(1, "project=shop"), budget(2, "tag=project:shop"))
+    assert names(known, {"tags": ["project:shop"]}) == ["b1"]
+
+
+def test_equal_values_of_other_kinds_are_not_taken_for_each_other() -> None:
+    known = rules(budget(1, "user_id=1"))
+    assert names(known, {"user_id": 1.0}) == []
+    assert names(known, {"user_id": 1}) == ["b1"]
+
+
+@pytest.mark.parametrize("said", [{"user_id": 42}, {"user_id": " 42 ", "team": " "}])
+def test_attribution_rules_see_values_as_the_ledger_writes_them(said: dict[str, object]) -> None:
+    rule = {
+        "id": 1,
+        "match_field": "user_id",
+        "match_value": "42",
+        "set_field": "team",
+        "set_value": "search",
+        "priority": 0,
+        "from": None,
+        "to": None,
+    }
+    assert names(rules(budget(1, "team=search"), attribution=[rule]), said) == ["b1"]
+
+
 def test_rates_are_matched_like_budgets() -> None:
     rate = {"id": 3, "name": "slow", "keys": ["agent=crawler"], "per_minute": 60}
     found = match(rules(rates=[rate]), {"agent": "crawler"})

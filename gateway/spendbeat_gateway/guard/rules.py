@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
 
-from spendbeat_gateway.guard.attributing import FIELDS, fill
+from spendbeat_gateway.guard.attributing import FIELDS, fill, spread
 
 _CACHED_CALLS = 1 << 12
 _FOREVER = float("inf")
@@ -126,14 +126,13 @@ class Rules:
         tags = attribution.get("tags")
         if isinstance(tags, str):
             tags = tags.split(",")
-        listed = tuple(tags) if isinstance(tags, list | tuple | set | frozenset) else ()
-        call = (provider, model, listed, *map(attribution.get, FIELDS))
-        try:
-            known = self._known.get(call)
-        except TypeError:  # somebody gives a list as a name
-            return self._match(attribution, listed, provider, model, now)
+        many = tags if isinstance(tags, list | tuple | set | frozenset) else ()
+        listed = tuple(map(_text, many))
+        names = tuple(_text(attribution.get(field)) for field in FIELDS)
+        call = (provider, model, listed, names)
+        known = self._known.get(call)
         if known is None or not known.since <= now < known.until:
-            known = self._match(attribution, listed, provider, model, now)
+            known = self._match(names, listed, provider, model, now)
             if len(self._known) >= _CACHED_CALLS:
                 self._known.clear()  # somebody's user_id has a value per request
             self._known[call] = known
@@ -141,14 +140,15 @@ class Rules:
 
     def _match(
         self,
-        attribution: Mapping[str, object],
-        tags: tuple[object, ...],
+        names: tuple[str, ...],
+        tags: tuple[str, ...],
         provider: str,
         model: str,
         now: float,
     ) -> Matched:
-        said = {**attribution, "tags": list(tags)}
-        model = model.removeprefix(provider + "/")
+        provider = provider.strip()
+        model = model.strip().removeprefix(provider + "/")
+        said = spread(dict(zip(FIELDS, names, strict=True)), filter(None, tags))
         if self._attribution:
             said = fill(self._attribution, said, provider, model, now)
         keys = set(_keys(said, provider, model))
@@ -206,18 +206,19 @@ def _matched(
 
 
 def _keys(said: Mapping[str, object], provider: str, model: str) -> Iterator[str]:
-    """As the ledger writes them: without spaces around, a number as its text."""
-    yield f"provider={provider.strip()}"
-    yield f"model={model.strip()}"
-    for field in FIELDS:
-        value = said.get(field)
-        if isinstance(value, str | int) and (text := str(value).strip()):
-            yield f"{field}={text}"
+    yield f"provider={provider}"
+    yield f"model={model}"
+    yield from (f"{field}={value}" for field in FIELDS if (value := said.get(field)))
     tags = said["tags"]
-    if isinstance(tags, list | tuple):
-        for tag in tags:
-            if isinstance(tag, str) and (text := tag.strip()):
-                yield f"tag={text}"
+    if isinstance(tags, list):
+        yield from (f"tag={tag}" for tag in tags)
+
+
+def _text(value: object) -> str:
+    """As the ledger writes it: without spaces around, a number as its text, nothing as ""."""
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) else ""
 
 
 def _under(rules: dict[str, list[_R]], keys: set[str]) -> list[_R]:
