@@ -8,9 +8,20 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from spendbeat_gateway.guard import AsyncGuard, Guard, Hold, publishing
+from spendbeat_gateway.guard import AsyncGuard, Guard, Hold, core, keys, publishing
+from spendbeat_gateway.guard.settings import GuardSettings
 
-from tests.support.guards import CALL, budget, counter, fill, held, pending, publish, refused
+from tests.support.guards import (
+    CALL,
+    FIRST,
+    budget,
+    counter,
+    fill,
+    held,
+    pending,
+    publish,
+    refused,
+)
 from tests.support.valkey import Valkey, valkey
 from tests.support.waiting import wait_for
 
@@ -228,3 +239,61 @@ def test_coroutines_have_the_same_policies(server: Valkey) -> None:
         await guard.aclose()
 
     asyncio.run(calls())
+
+
+def test_a_counter_that_stays_cold_lets_no_more_than_the_allowance_through(
+    server: Valkey, guard: Guard
+) -> None:
+    """Redis is told what calls cost, and has no limit to hold it against."""
+    publish(server.client, budget(1, unreachable="open", allowance=str(2 * DOLLAR)))
+    for _ in range(2):
+        guard.settle(held(guard.reserve({}, ONE, **CALL)), ONE)
+    refused(guard.reserve({}, ONE, **CALL), "cold")
+    fill(server.client, 1, 100)
+    assert not held(guard.reserve({}, ONE, **CALL)).local
+    server.client.delete(keys.counter(f"1.1:{FIRST}"))
+    assert held(guard.reserve({}, ONE, **CALL)).local  # told and counted, so it is free again
+
+
+def test_without_rules_the_allowance_is_not_renewed(
+    server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core, "_COUNT_EVERY", 0.0)
+    guard = Guard(server.url, wait=0.0)
+    guard.settle(held(guard.reserve({}, ONE, **CALL)), ONE)
+    for _ in range(2):
+        refused(guard.reserve({}, ONE, **CALL), "cold")
+    guard.close()
+
+
+def test_what_nobody_settles_here_stays_taken_while_redis_is_away(
+    server: Valkey, guard: Guard
+) -> None:
+    """LiteLLM's callback settles by another guard, and holds end before outages do."""
+    allow(server, 2)
+    held(guard.reserve({}, ONE, **CALL))
+    server.kill()
+    for _ in range(2):
+        hold = held(guard.reserve({}, ONE, lifetime=0.01, **CALL))
+    wait_for(lambda: time.time() > hold.expires_at, "the hold's end", 10)
+    refused(guard.reserve({}, ONE, **CALL), "unreachable")
+    server.start()
+    allow(server, 2)
+    wait_for(lambda: not _local(guard), "Redis", 10)
+    server.kill()
+    held(guard.reserve({}, ONE, **CALL))
+
+
+def test_a_call_that_is_cancelled_takes_no_settlement_of_others_with_it() -> None:
+    """Those of an outage are told by the calls after it."""
+    settings = GuardSettings()
+    one = core.Core(settings, lifetime=900)
+    hold = Hold("x", DOLLAR, (f"1.1:{FIRST}",), enforced=True)
+    settling = one.settle(hold, ONE)
+    assert next(settling)[0] == "settle"
+    with pytest.raises(StopIteration):
+        settling.throw(core.Away("away"))
+    telling = one.close()
+    assert next(telling)[0] == "settle"
+    telling.close()
+    assert next(one.close())[0] == "settle"

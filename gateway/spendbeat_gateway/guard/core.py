@@ -71,7 +71,7 @@ class Asked:
         if self.nano is not None:
             return self.nano
         tokens = self.estimate.tokens if isinstance(self.estimate, Estimate) else 0
-        return int((tokens * matched.ceiling).to_integral_value(ROUND_CEILING))
+        return int((max(0, tokens) * matched.ceiling).to_integral_value(ROUND_CEILING))
 
     def hold(self, nano: int, **fields: Any) -> Hold:
         return Hold(self.id, nano, expires_at=time.time() + self.lifetime, **fields)
@@ -191,6 +191,8 @@ class Core:
         )
         if type(reply) is int:
             self._count("allowed")
+            if self._local and not self._later:
+                self._local.forget_settled(matched.counters)
             return Hold(asked.id, nano, matched.counters, reply / 1000, enforced=True)
         return self._understand(_text(reply).split(" "), matched, nano, asked)
 
@@ -296,13 +298,13 @@ class Core:
     def _tell_redis(self, hold: Hold, nano: int | None) -> Generator[Step, Any, None]:
         if nano is None:
             yield ("release", (hold.id,))
+            if self._local:
+                self._local.forget(hold.id)
         else:
             names = " ".join(hold.counters)
             reply = yield ("settle", (hold.id, hold.nano, nano, hold.nano - nano, names))
             if not isinstance(reply, int):
                 raise AmountError(f"what hold {hold.id} has cost does not fit into 64 bits")
-        if self._local:
-            self._local.forget(hold.id)
 
     def close(self) -> Generator[Step, Any, None]:
         """Tell Redis what there is left to tell, if it answers."""
@@ -362,13 +364,12 @@ class Core:
             try:
                 hold, nano = self._later.popleft()
             except IndexError:
-                self._local.forget_settled()
                 break
             try:
                 yield from self._tell_redis(hold, nano)
             except AmountError as error:
                 faults.note("settling later", error)
-            except Away:
+            except BaseException:  # away, or the call that we are told with is cancelled
                 self._later.appendleft((hold, nano))
                 raise
         now = time.monotonic()

@@ -11,18 +11,18 @@ UNKNOWN = ""
 
 @dataclass(frozen=True)
 class _Taken:
-    """expires: seconds since 1970; None once settled, since that has been spent."""
+    """expires: seconds since 1970."""
 
     nano: int
     counters: tuple[str, ...]
-    expires: float | None
+    expires: float
 
 
 class Allowances:
-    """Nano-dollars per counter that Redis does not know of.
+    """Nano-dollars per counter that Redis does not hold against a limit.
 
-    What is settled stays taken until Redis has been told, so an outage that comes and goes lets no
-    more through than one that stays.
+    What is settled, or was not settled in its lifetime, stays taken until Redis has the counter
+    again, so an outage that lasts, or comes and goes, lets no more through than a short one.
     """
 
     def __init__(self) -> None:
@@ -33,6 +33,7 @@ class Allowances:
         self._lock = threading.Lock()
         self._taken: dict[str, _Taken] = {}
         self._used: dict[str, int] = {}
+        self._spent: dict[str, int] = {}
 
     def take(
         self, hold: str, nano: int, allowed: Iterable[tuple[str, int]], expires: float
@@ -47,45 +48,42 @@ class Allowances:
             if hold in self._taken:
                 return None
             for counter, most in wanted.items():
-                if self._used.get(counter, 0) + nano > most:
+                if self._used.get(counter, 0) + self._spent.get(counter, 0) + nano > most:
                     return counter
-            self._put(hold, _Taken(nano, tuple(wanted), expires))
+            self._taken[hold] = _Taken(nano, tuple(wanted), expires)
+            for counter in wanted:
+                self._used[counter] = self._used.get(counter, 0) + nano
         return None
 
     def settle(self, hold: str, nano: int) -> None:
-        """It has cost this, and Redis does not know."""
+        """It has cost this, which Redis does not hold against a limit yet."""
         with self._lock:
-            taken = self._drop(hold)
-            if taken is not None:
-                self._put(hold, _Taken(nano, taken.counters, None))
+            self._settle(hold, nano)
 
     def forget(self, hold: str) -> None:
-        """Redis has been told, or it has cost nothing."""
+        """It has cost nothing, or is held in Redis."""
         with self._lock:
             self._drop(hold)
 
-    def forget_settled(self) -> None:
-        """Redis is back and has been told what there was to tell."""
+    def forget_settled(self, counters: Iterable[str]) -> None:
+        """Redis has these counters, and has been told what there was to tell."""
         with self._lock:
-            for hold in [hold for hold, taken in self._taken.items() if taken.expires is None]:
-                self._drop(hold)
+            for counter in (UNKNOWN, *counters):
+                self._spent.pop(counter, None)
 
     def __bool__(self) -> bool:
-        return bool(self._taken)
+        return bool(self._taken or self._spent)
 
     def _expire(self, now: float) -> None:
-        over = [
-            hold
-            for hold, taken in self._taken.items()
-            if taken.expires is not None and taken.expires <= now
-        ]
-        for hold in over:
-            self._drop(hold)
+        over = [(hold, taken) for hold, taken in self._taken.items() if taken.expires <= now]
+        for hold, taken in over:
+            self._settle(hold, taken.nano)
 
-    def _put(self, hold: str, taken: _Taken) -> None:
-        self._taken[hold] = taken
-        for counter in taken.counters:
-            self._used[counter] = self._used.get(counter, 0) + taken.nano
+    def _settle(self, hold: str, nano: int) -> None:
+        taken = self._drop(hold)
+        if taken is not None and nano:
+            for counter in taken.counters:
+                self._spent[counter] = self._spent.get(counter, 0) + nano
 
     def _drop(self, hold: str) -> _Taken | None:
         taken = self._taken.pop(hold, None)
