@@ -3,6 +3,7 @@
 docs/guard.md, Reconciliation, says why this never makes a counter smaller than true spend.
 """
 
+import random
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -150,11 +151,17 @@ def take(
     known = rules(session, now)
     published = publishing.publish_rules(redis, known.content)
     if names is None:
-        names = known.due | set(publishing.loaded(redis))
+        there = set(publishing.loaded(redis))
+        publishing.retire(redis, there - known.counters.keys())
+        names = known.due | there
     counters = {name: known.counters[name] for name in names if name in known.counters}
     held = _held(redis, counters)
     settlements = {id_ for one in held.values() for id_ in one.settlements}
-    pending = readings.booked(session, list(islice(settlements, MOST_PENDING)))
+    some = list(settlements)
+    if len(some) > MOST_PENDING:
+        # Others each time: those that are never recorded stay, and must not hide the rest.
+        some = random.sample(some, MOST_PENDING)
+    pending = readings.booked(session, some)
     found = readings.read(session, number, (c.wanted for c in counters.values()), pending)
     return Taken(epoch, found, counters, held, published)
 

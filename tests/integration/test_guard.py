@@ -17,6 +17,7 @@ from spendbeat_gateway.guard import (
     keys,
     publishing,
 )
+from spendbeat_gateway.guard.publishing import Spent
 
 from tests.support.guards import (
     ALWAYS,
@@ -612,3 +613,66 @@ def test_periods_of_total_have_no_end(server: Valkey, guard: Guard) -> None:
     fill(server.client, 1, 0)
     refusal = refused(guard.reserve({}, ONE, **CALL), "budget")
     assert (refusal.ends, refusal.retry_after) == (None, None)
+
+
+def test_settlements_after_the_last_reading_go_with_their_counter(
+    server: Valkey, guard: Guard
+) -> None:
+    """Nobody reads a period that is over, so nobody would give them an end later."""
+    publish(server.client, budget(1))
+    end = datetime.now(UTC) + timedelta(hours=1)
+    fill(server.client, 1, 10, ends=end)
+    guard.settle(held(guard.reserve({}, ONE, **CALL)), ONE)
+    goes = [server.client.pttl(key(f"1.1:{FIRST}")) for key in (keys.counter, keys.settled)]
+    assert goes[0] - 1000 < goes[1] <= goes[0]
+
+
+def test_settlements_of_a_counter_that_is_gone_do_not_stay(server: Valkey, guard: Guard) -> None:
+    guard.settle(Hold("x", DOLLAR, (f"1.1:{FIRST}",), enforced=True), ONE)
+    key = keys.settled(f"1.1:{FIRST}")
+    assert 0 < server.client.pttl(key) <= publishing.KEPT.total_seconds() * 1000
+    fill(server.client, 1, 10)
+    assert server.client.pttl(key) == -1  # total has no end
+
+
+def test_a_hold_is_known_after_days_of_sleep(server: Valkey, guard: Guard) -> None:
+    """Else its room would never come back."""
+    publish(server.client, budget(1))
+    fill(server.client, 1, 10)
+    hold = held(guard.reserve({}, ONE, **CALL))
+    assert server.client.pttl(keys.hold(hold.id)) > 8 * 86_400_000
+
+
+def test_a_cost_beyond_reason_stops_no_other_counter_and_can_be_taken_back(
+    server: Valkey, guard: Guard
+) -> None:
+    publish(server.client, budget(1))
+    fill(server.client, 1, 100, spent=1)
+    guard.settle(held(guard.reserve({}, ONE, **CALL)), Decimal(9_223_372_036))
+    much, other = (
+        Spent(f"{number}.1", FIRST, Decimal(3), Decimal(1), None, None) for number in (1, 2)
+    )
+    epoch = publishing.epoch(server.client)
+    some = [much] * publishing._COUNTERS_AT_ONCE  # so that the other one is of the next round
+    with pytest.raises(AmountError, match=r"1\.1"):
+        publishing.set_all(server.client, [*some, other], reading=2, epoch=epoch)
+    assert counter(server.client, 2).spent == 3 * DOLLAR
+    waiting = list(pending(server.client, 1))
+    assert fill(server.client, 1, 100, spent=2, covered=waiting, reading=3)
+    assert counter(server.client, 1).used == 2 * DOLLAR
+
+
+def test_a_strange_number_of_tokens_gives_no_room(server: Valkey, guard: Guard) -> None:
+    publish(server.client, budget(1, unpriced="ceiling", ceiling="1000"))
+    fill(server.client, 1, 10)
+    hold = guard.reserve({}, Estimate(None, -(10**6), upper_bound=False, how=""), **CALL)
+    assert held(hold).nano == 0
+    assert counter(server.client, 1).held == 0
+
+
+def test_a_hold_that_names_a_counter_twice_is_counted_once(server: Valkey, guard: Guard) -> None:
+    fill(server.client, 1, 10)
+    said = {"id": "x", "nano": "0", "counters": [f"1.1:{FIRST}"] * 2, "expires_at": 0}
+    hold = Hold.from_dict({**said, "enforced": True})
+    guard.settle(hold, ONE)
+    assert counter(server.client, 1).used == DOLLAR

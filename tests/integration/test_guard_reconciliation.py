@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from redis import Redis
-from spendbeat_gateway.guard import Guard, publishing
+from spendbeat_gateway.guard import Guard, keys, publishing
 
 from tests.support import budgets, ledger
 from tests.support.reconciling import (
@@ -21,6 +21,7 @@ from tests.support.reconciling import (
     used,
 )
 from tests.support.valkey import valkey
+from tests.support.waiting import wait_for
 from worker import guard
 from worker.guard import BehindError
 
@@ -190,3 +191,32 @@ def test_a_budget_that_comes_back_does_not_meet_its_old_counter(redis: Redis, as
     assert counter(redis, "shop") is None
     reconcile(redis)
     assert used(redis, "shop") == 9
+
+
+def test_settlements_that_are_never_recorded_do_not_hide_those_that_are(
+    redis: Redis, asker: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "MOST_PENDING", 2)
+    blocked("shop", scope={"project": "shop"})
+    reconcile(redis)
+    for _ in range(6):
+        asker.settle(reserve(asker, "0.1"), Decimal("0.1"))
+    recorded = reserve(asker, "0.1")
+    asker.settle(recorded, Decimal("0.1"))
+    record(recorded, "0.1")
+    ledger.roll()
+    wait_for(lambda: reconcile(redis).pending == 6, "the reading that covers it", 20)
+
+
+def test_a_counter_without_end_goes_when_its_budget_is_no_longer_enforced(
+    redis: Redis, asker: Guard
+) -> None:
+    blocked("shop", scope={"project": "shop"}, period="total")
+    reconcile(redis)
+    name = ":".join(name_of("shop"))
+    asker.settle(reserve(asker, 1), Decimal(1))
+    found = [keys.counter(name), keys.settled(name)]
+    assert [redis.pttl(key) for key in found] == [-1, -1]
+    budgets.set_state("shop", "paused")
+    reconcile(redis)
+    assert all(redis.pttl(key) > 0 for key in found)

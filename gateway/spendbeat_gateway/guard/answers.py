@@ -63,7 +63,7 @@ class Hold:
         return Hold(
             id=name,
             nano=nano,
-            counters=tuple(map(str, counters)),
+            counters=tuple(dict.fromkeys(map(str, counters))),
             expires_at=expires_at,
             enforced=said.get("enforced") is True,
             local=said.get("local") is True,

@@ -108,15 +108,21 @@ def set_spent(redis: "Redis", one: Spent, *, reading: int, epoch: str) -> bool:
 
 
 def set_all(redis: "Redis", readings: Iterable[Spent], *, reading: int, epoch: str) -> list[bool]:
-    """The same for many counters, a few hundred at a time; the scripts stay one per counter."""
+    """The same for many counters, a few hundred at a time; the scripts stay one per counter.
+
+    Raises AmountError when all others have been set.
+    """
     every = list(readings)
-    taken: list[bool] = []
+    replies: list[int | str] = []
     for at in range(0, len(every), _COUNTERS_AT_ONCE):
-        taken += _set_some(redis, every[at : at + _COUNTERS_AT_ONCE], reading, epoch)
-    return taken
+        replies += _set_some(redis, every[at : at + _COUNTERS_AT_ONCE], reading, epoch)
+    for one, reply in zip(every, replies, strict=True):
+        if not isinstance(reply, int):
+            raise AmountError(f"what is spent and held in {one.name} does not fit into 64 bits")
+    return [reply == 1 for reply in replies]
 
 
-def _set_some(redis: "Redis", readings: list[Spent], reading: int, epoch: str) -> list[bool]:
+def _set_some(redis: "Redis", readings: list[Spent], reading: int, epoch: str) -> list[int | str]:
     text, sha = script("set_spent")
     pipeline = redis.pipeline(transaction=False)
     pipeline.script_load(text)
@@ -127,12 +133,10 @@ def _set_some(redis: "Redis", readings: list[Spent], reading: int, epoch: str) -
         )
     _, *replies = pipeline.execute()
     for one, covered, reply in zip(readings, ids, replies, strict=True):
-        if not isinstance(reply, int):
-            raise AmountError(f"what is spent and held in {one.name} does not fit into 64 bits")
         # Afterwards: what is in `spent` and a settlement for a moment is counted twice, not never.
-        for at in range(_AT_ONCE, len(covered) if reply else 0, _AT_ONCE):
+        for at in range(_AT_ONCE, len(covered) if reply == 1 else 0, _AT_ONCE):
             run(redis.execute_command, "cover", one.name, reading, *covered[at : at + _AT_ONCE])
-    return [reply == 1 for reply in replies]
+    return replies
 
 
 def _arguments(one: Spent, reading: int) -> tuple[int | str, ...]:
@@ -179,6 +183,19 @@ def loaded(redis: "Redis") -> list[tuple[str, str]]:
     if gone := [name for name, found in zip(names, there, strict=True) if not found]:
         redis.srem(keys.LOADED, *gone)
     return [_split(name) for name, found in zip(names, there, strict=True) if found]
+
+
+def retire(redis: "Redis", counters: Iterable[tuple[str, str]]) -> None:
+    """Let counters that no rule has any more go eight days from now, if they have no end."""
+    names = [":".join(one) for one in counters]
+    found = [key for name in names for key in (keys.counter(name), keys.settled(name))]
+    pipeline = redis.pipeline(transaction=False)
+    for key in found:
+        pipeline.pttl(key)
+    endless = [key for key, lives in zip(found, pipeline.execute(), strict=True) if lives == -1]
+    for key in endless:
+        pipeline.pexpire(key, KEPT)
+    pipeline.execute()
 
 
 def counter(redis: "Redis", counter: str, first: date | str) -> Counter | None:

@@ -111,6 +111,7 @@ for _, limiter in ipairs(used) do
   call('LTRIM', limiter[1], -limiter[2], -1)
   call('PEXPIRE', limiter[1], 60000)
 end
-record(id, 'held', nano, expires, names, lifetime + DAY)
+-- Long enough for a system that sleeps: without the record nobody knows what to give back.
+record(id, 'held', nano, expires, names, lifetime + 30 * DAY)
 call('ZADD', HOLDS, expires, id)
 return expires

@@ -16,18 +16,20 @@ local old = call('HMGET', key, 'reading', 'limit', 'spent', 'room', 'epoch')
 -- Numbers of an earlier epoch say nothing: Postgres may have been restored from a backup.
 if old[1] and old[5] == epoch and tonumber(old[1]) >= tonumber(reading) then return 0 end
 
--- In this order no sum leaves 64 bits unless the result does.
-local steps = {}
+-- What makes it larger first, so that no sum leaves 64 bits unless the result does.
+local steps
 local covered = {}
 for i = 8, #ARGV do
   local nano = call('HGET', settlements, ARGV[i])
   if nano then covered[#covered + 1] = { ARGV[i], nano } end
 end
 if old[1] then
-  steps = { old[4], minus(or_none(old[2])), old[3] }
+  steps = { old[4], old[3] }
   for _, one in ipairs(covered) do steps[#steps + 1] = one[2] end
+  steps[#steps + 1] = minus(or_none(old[2]))
+  steps[#steps + 1] = or_none(limit)
 else
-  steps = { '0' }
+  steps = { or_none(limit) }
   local is_covered = {}
   for _, one in ipairs(covered) do is_covered[one[1]] = true end
   local all = call('HGETALL', settlements)
@@ -48,7 +50,6 @@ else
   end
 end
 steps[#steps + 1] = minus(spent)
-steps[#steps + 1] = or_none(limit)
 
 local function sum(field, amounts)
   call('HDEL', key, field)
@@ -72,6 +73,9 @@ call('HSET', key, 'limit', limit, 'soft', soft, 'spent', spent, 'reading', readi
 if goes ~= '' then
   call('PEXPIREAT', key, goes)
   call('PEXPIREAT', settlements, goes)
+else
+  call('PERSIST', key)
+  call('PERSIST', settlements)
 end
 call('SADD', PREFIX .. 'loaded', name)
 return 1

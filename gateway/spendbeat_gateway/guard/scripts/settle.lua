@@ -43,7 +43,16 @@ for i = 1, n do
 end
 for i = 1, n do
   local name = name_of(keys[i])
-  if actual ~= '0' then call('HSET', PREFIX .. 's:' .. name, id, actual) end
+  if actual ~= '0' then
+    local settlements = PREFIX .. 's:' .. name
+    call('HSET', settlements, id, actual)
+    -- It goes with its counter, which nobody may read any more; who loads that says it anew.
+    if call('HLEN', settlements) == 1 then
+      local lives = call('PTTL', keys[i])
+      if lives == -2 then lives = 8 * DAY end
+      if lives > 0 then call('PEXPIRE', settlements, lives) end
+    end
+  end
   -- Who loads it finds the settlement.
   if not all and call('EXISTS', keys[i]) == 0 then miss(name) end
 end
