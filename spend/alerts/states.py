@@ -67,8 +67,15 @@ def end(session: Session, alert: Alert, resolution: Resolution, now: datetime) -
 
 
 def reopen(session: Session, alert: Alert, now: datetime) -> None:
-    """Spend is over the line again; nobody is told a second time."""
-    if _turn(session, alert.id, "open", ("resolved",), now):
+    """Spend is over the line again; nobody is told a second time.
+
+    It escalates as before, unless somebody acknowledged it or it escalated already.
+    """
+    heard = {change.change for change in listing.history(session, alert.id)}
+    due_at = None
+    if alert.escalate_after and not heard & {"acknowledged", "escalated"}:
+        due_at = now + timedelta(minutes=alert.escalate_after)
+    if _turn(session, alert.id, "open", ("resolved",), now, due_at=due_at):
         _remember(session, alert.id, "reopened", now)
 
 

@@ -187,3 +187,22 @@ def test_every_message_about_an_alert_fits_the_schema(database: str) -> None:
             del found["data"][missing]
             with pytest.raises(jsonschema.ValidationError, match=missing):
                 jsonschema.validate(found, schema)
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_one_that_fell_below_and_opened_again_escalates_unless_somebody_knew(
+    database: str, acknowledged: bool
+) -> None:
+    outboxes.channel()
+    alert = crossed("100%,escalate=30m")
+    if acknowledged:
+        do(states.acknowledge, alert, note="")
+    alerts.spend(-5, NOW)
+    alerts.check(NOW + timedelta(minutes=10))
+    alerts.spend(5, NOW)
+    alerts.check(NOW + timedelta(minutes=20))
+    assert types() == [("budget.crossed", "open")]
+    for minutes in (49, 50, 500):
+        alerts.check(NOW + timedelta(minutes=minutes))
+    escalated = [("budget.escalated", "escalated")]
+    assert types()[1:] == ([] if acknowledged else escalated)
