@@ -91,6 +91,8 @@ def apply(session: Session, wanted: list[Wanted], by: str, *, remove_others: boo
     """Make budgets as wanted, all or none, in this transaction. Raises BadInputError."""
     sums.hold(session)
     made = plan(session, wanted, remove_others=remove_others)
+    # All at once, in the order in which a check locks them: both saves below lock some.
+    store.lock(session, [c.before.id for c in made.changes if c.before is not None])
     # A change of state comes on top of the version that the same file adds or edits.
     definitions = [c for c in made.changes if c.kind in ("added", "edited", "removed")]
     saved = {b.name: b for b in (store.save(session, definitions, by) if definitions else ())}

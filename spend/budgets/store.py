@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import RowMapping, func, insert, update
+from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from models import Budget as Row
@@ -85,6 +85,12 @@ def set_state(session: Session, which: str, kind: Kind, by: str) -> Budget:
     if before.state == _STATE[kind]:
         return before
     return save(session, [Change(kind, before, before.definition)], by)[0]
+
+
+def lock(session: Session, ids: Collection[int]) -> None:
+    """Keep checks and edits of budgets waiting until the transaction ends."""
+    rows = select(Row.id).where(Row.id.in_(ids)).order_by(Row.id)
+    session.execute(rows.with_for_update(key_share=True))
 
 
 def save(session: Session, changes: Sequence[Change], by: str) -> list[Budget]:
