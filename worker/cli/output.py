@@ -54,7 +54,12 @@ def moment(value: str, zone: str) -> datetime:
         raise BadInputError(
             f"{value!r} is not a date or time such as 2026-11-21 or 2026-11-21T09:15."
         ) from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=zone_named(zone)).astimezone(UTC)
+    if parsed.tzinfo:
+        return parsed
+    try:
+        return parsed.replace(tzinfo=zone_named(zone)).astimezone(UTC)
+    except OverflowError:
+        raise BadInputError(f"{value!r} is not a time that a calendar in UTC has.") from None
 
 
 def zone_named(name: str) -> ZoneInfo:
