@@ -129,14 +129,14 @@ def test_a_database_that_is_away_is_said_once_and_without_a_password(
     """After the last attempt the error is one that names what, where and what to do."""
 
     @app.task(bind=True, base=LedgerTask, max_retries=0)
-    def look(self: LedgerTask) -> None:
+    def look_away(self: LedgerTask) -> None:
         with self.transaction():
             pass
 
     with caplog.at_level(logging.ERROR, "spendbeat"):
         for _ in range(3):
             with pytest.raises(UnavailableError, match="DATABASE_URL"):
-                look.apply(throw=True)
+                look_away.apply(throw=True)
     said = [r for r in caplog.records if r.name == "spendbeat"]
     assert len(said) == 1
     assert "geheim" not in caplog.text
