@@ -17,7 +17,7 @@ def test_sixteen_checkers_at_once_that_give_up_anywhere_tell_each_crossing_once(
     database: str,
 ) -> None:
     """Of shards, of time and of everything; spend swings around the lines meanwhile."""
-    told = checkers.storm(database, rounds=70)
+    told = checkers.storm(database, rounds=70, giving_up=51)
     assert not told.errors
     assert not told.twice
     assert told.reached <= told.raised.keys() <= told.ever

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from spend.alerts import checks
 from spend.alerts.checks import Checked
 from tests.support import alerts, budgets, ledger, outboxes
+from tests.support.waiting import wait_for
 from worker.database import make_engine, transaction
 
 PROVIDERS = ("openai", "anthropic", "google", "mistral")
@@ -155,8 +156,12 @@ class Checkers:
                 self._told.errors.append(error)
 
 
-def storm(url: str, *, rounds: int, checkers: int = 16, seed: int = 1) -> Told:
-    """Spend for so many rounds while everybody looks; then let a last check find what is left."""
+def storm(url: str, *, rounds: int, giving_up: int = 0, checkers: int = 16, seed: int = 1) -> Told:
+    """Spend for so many rounds while everybody looks; then let a last check find what is left.
+
+    giving_up: so many checks have ended in the middle by then, at least; a quick machine has
+    written all rounds before that.
+    """
     outboxes.channel()
     told, books, chance = Told(), Books(), random.Random(seed)
     with Checkers(url, checkers, seed, told).looking():
@@ -168,6 +173,7 @@ def storm(url: str, *, rounds: int, checkers: int = 16, seed: int = 1) -> Told:
             for provider in ledger.tick().shards:
                 if chance.random() < 0.7:
                     ledger.advance(provider)
+        wait_for(lambda: told.gave_up >= giving_up, "checks that give up")
     ledger.roll()
     alerts.check(datetime.now(UTC))
     told.reached = books.reached()
