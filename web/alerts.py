@@ -1,13 +1,11 @@
 """Alerts: found, acknowledged, snoozed, resolved, and sent again."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from fastapi import APIRouter
 
 from models import ALERT_STATES
 from spend.alerts import listing, states
-from spend.alerts.alert import Change
 from spend.budgets import lookup
 from spend.budgets.definition import SEVERITIES
 from spend.errors import BadInputError, UnknownError
@@ -52,7 +50,7 @@ def shown(call: Call) -> Answer:
     with call.looking() as session:
         alert = listing.find(session, _id(call))
         history = listing.history(session, alert.id)
-    changes = [_change(change) for change in history]
+    changes = [listing.change_as_json(change) for change in history]
     return Answer({**listing.as_json(alert), "history": changes})
 
 
@@ -120,16 +118,6 @@ def _until(said: dict[str, str], now: datetime) -> datetime:
             " 2026-11-24T09:00:00+01:00."
         )
     return until
-
-
-def _change(change: Change) -> dict[str, Any]:
-    return {
-        "at": change.at.isoformat(),
-        "change": change.change,
-        "by": change.by,
-        "note": change.note,
-        "until": change.until and change.until.isoformat(),
-    }
 
 
 def _now() -> datetime:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from models import ALERT_STATES
 from spend.alerts.alert import DIMENSIONS, Alert, Change
-from spend.budgets.definition import SEVERITIES, plain
+from spend.amounts import plain
+from spend.budgets.definition import SEVERITIES
 from spend.errors import BadInputError, UnknownError
 from spend.periods import Calendar, Span, span
 from spend.sql import query
@@ -87,6 +88,17 @@ def as_json(alert: Alert) -> dict[str, Any]:
     for name in ("raised_at", "state_at", "due_at"):
         found[name] = found[name] and found[name].astimezone(UTC).isoformat()
     return found
+
+
+def change_as_json(change: Change) -> dict[str, Any]:
+    """A row of history for programs."""
+    return {
+        "at": change.at.isoformat(),
+        "change": change.change,
+        "by": change.by,
+        "note": change.note,
+        "until": change.until and change.until.isoformat(),
+    }
 
 
 def _known(given: Collection[str] | None, known: Collection[str], what: str) -> None:
