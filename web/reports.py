@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
 from spend import reports, ticks
-from spend.budgets.definition import plain
+from spend.amounts import plain
 from spend.errors import BadInputError
 from spend.reports import Place, SpendLine
 from spend.ticks import Counted

@@ -12,7 +12,8 @@ from spend import budgets
 from spend.alerts import listing
 from spend.alerts.alert import Alert, shown
 from spend.alerts.lines import SOFT, lines
-from spend.budgets.definition import Budget, plain
+from spend.amounts import dollars, plain
+from spend.budgets.definition import Budget
 from spend.delivery import outbox, registry
 from spend.delivery.channels import Channel
 from spend.delivery.outcome import Message
@@ -153,9 +154,4 @@ def _period(alert: Alert) -> str:
 
 def _dollars(amount: Decimal) -> str:
     """Whole cents; of less than a dollar all places."""
-    return f"${amount.quantize(_CENT, ROUND_HALF_EVEN):,}" if abs(amount) >= 1 else _small(amount)
-
-
-def _small(amount: Decimal) -> str:
-    whole, _, places = plain(amount).partition(".")
-    return f"${whole}.{places.ljust(2, '0')}"
+    return f"${dollars(amount.quantize(_CENT, ROUND_HALF_EVEN) if abs(amount) >= 1 else amount)}"

@@ -13,7 +13,8 @@ from spend import notes
 from spend.alerts import listing, messages
 from spend.alerts.alert import Alert, Contributors, Resolution, State
 from spend.alerts.lines import Line
-from spend.budgets.definition import Budget, plain
+from spend.amounts import plain
+from spend.budgets.definition import Budget
 from spend.errors import BadInputError, ConflictError
 from spend.forecast import Forecast
 from spend.periods import Span

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from models import ATTRIBUTION_FIELDS
+from spend.amounts import plain
 from spend.periods import Calendar
 
 SCOPE_FIELDS = (*ATTRIBUTION_FIELDS, "tag", "provider", "model")
@@ -170,9 +171,3 @@ class Budget:
     @property
     def name(self) -> str:
         return self.definition.name
-
-
-def plain(amount: Decimal) -> str:
-    """The shortest text of an amount, never with an exponent."""
-    whole = f"{amount:f}"
-    return whole.rstrip("0").rstrip(".") if "." in whole else whole

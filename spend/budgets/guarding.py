@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from spend.budgets.definition import ENFORCE, UNPRICED, UNREACHABLE, Definition, plain
+from spend.amounts import plain
+from spend.budgets.definition import ENFORCE, UNPRICED, UNREACHABLE, Definition
 from spend.errors import BadInputError
 
 COLUMNS = (

@@ -7,8 +7,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from spend.amounts import plain
 from spend.budgets import guarding
-from spend.budgets.definition import BASES, SEVERITIES, Definition, Threshold, plain
+from spend.budgets.definition import BASES, SEVERITIES, Definition, Threshold
 from spend.errors import BadInputError
 from spend.periods import WEEKDAYS, midnight
 

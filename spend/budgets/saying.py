@@ -3,8 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
+from spend.amounts import plain
 from spend.budgets import reading
-from spend.budgets.definition import Budget, plain
+from spend.budgets.definition import Budget
 from spend.budgets.files import Plan, difference
 from spend.budgets.standing import BudgetStatus, PeriodSpend
 from spend.periods import Span

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from spend.alerts.messages import _dollars
+from spend.amounts import dollars
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,19 @@ from spend.alerts.messages import _dollars
 )
 def test_an_amount_in_words(amount: str, words: str) -> None:
     assert _dollars(Decimal(amount)) == words
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        ("0", "0.00"),
+        ("0E-12", "0.00"),
+        ("-0.25", "-0.25"),
+        ("-1234.5", "-1,234.50"),
+        ("1234567.000000000001", "1,234,567.000000000001"),
+        ("1E+3", "1,000.00"),
+    ],
+)
+def test_an_amount_in_full_keeps_its_sign_and_all_its_places(amount: str, words: str) -> None:
+    """What is left of a budget may be less than a dollar below zero."""
+    assert dollars(Decimal(amount)) == words

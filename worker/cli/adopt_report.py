@@ -5,12 +5,13 @@ from decimal import Decimal
 
 import click
 
+from spend.amounts import dollars
 from spend.capture.adopt.books import Balance, Sums
 from spend.capture.adopt.rows import Tally
 from spend.capture.adopt.run import Adopted
 from spend.capture.adopt.shape import Table
 from spend.capture.mapping import Columns
-from worker.cli.output import dollars, print_table
+from worker.cli.output import print_table
 
 
 def as_dict(

@@ -8,11 +8,12 @@ import click
 from models import ALERT_STATES
 from spend.alerts import listing, states
 from spend.alerts.alert import Alert, shown
+from spend.amounts import dollars
 from spend.budgets import store
 from spend.budgets.definition import SEVERITIES
 from spend.errors import BadInputError
 from worker.cli.attribution import who
-from worker.cli.output import dollars, moment, print_json, print_table
+from worker.cli.output import moment, print_json, print_table
 from worker.database import transaction
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -92,7 +93,7 @@ def show(*, alert_id: int, as_json: bool) -> None:
         alert = listing.find(session, alert_id)
         history = listing.history(session, alert_id)
     if as_json:
-        changes = [{**change.__dict__, "at": change.at.isoformat()} for change in history]
+        changes = [listing.change_as_json(change) for change in history]
         print_json({**listing.as_json(alert), "history": changes})
         return
     _print([alert])

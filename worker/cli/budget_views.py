@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from spend.amounts import dollars
 from spend.budgets import guarding, reading
 from spend.budgets.definition import Budget, Definition
 from spend.budgets.files import Plan, difference
 from spend.budgets.standing import BudgetStatus, PeriodSpend
 from spend.budgets.store import Change
 from spend.periods import Span
-from worker.cli.output import dollars, print_table, total
+from worker.cli.output import print_table, total
 
 _BAR = 20
 _CENT = Decimal("0.01")

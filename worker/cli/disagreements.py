@@ -3,8 +3,9 @@ from datetime import UTC
 
 import click
 
+from spend.amounts import dollars
 from spend.pricing.disagreements import Disagreement, found
-from worker.cli.output import dollars, moment, print_json, print_table
+from worker.cli.output import moment, print_json, print_table
 from worker.database import transaction
 
 

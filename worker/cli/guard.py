@@ -11,11 +11,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 from spendbeat_gateway.guard import publishing
 
+from spend.amounts import dollars
 from spend.enforcement import readings
 from spend.enforcement.rules import NANO, Counter, rules
 from spend.errors import UnavailableError
 from worker import guard as guards
-from worker.cli.output import dollars, print_json, print_table
+from worker.cli.output import print_json, print_table
 from worker.database import transaction
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from spend.amounts import dollars
 from spend.errors import BadInputError
-from worker.cli.output import dollars, moment, print_json, print_table
+from worker.cli.output import moment, print_json, print_table
 from worker.cli.progress import progress
 from worker.database import engine, transaction
 from worker.settings import settings

@@ -11,13 +11,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from spend.amounts import dollars
 from spend.errors import BadInputError
-
-
-def dollars(amount: Decimal) -> str:
-    """All the places that count, at least two: 0.10, 12.345678."""
-    whole, _, places = f"{amount:f}".partition(".")
-    return f"{int(whole):,}.{places.rstrip('0').ljust(2, '0')}"
 
 
 def total(amount: Decimal, unpriced: int) -> str:

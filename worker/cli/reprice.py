@@ -10,13 +10,14 @@ from decimal import Decimal
 import click
 from rich.console import Console
 
+from spend.amounts import dollars
 from spend.errors import BadInputError
 from spend.repricing import runs
 from spend.repricing.preview import Day
 from spend.repricing.runs import Preview, Run
 from spend.repricing.scope import Portion, Scope
 from spend.repricing.undo import undo
-from worker.cli.output import dollars, moment, print_json, print_table, zone_named
+from worker.cli.output import moment, print_json, print_table, zone_named
 from worker.cli.progress import progress
 from worker.database import engine, transaction
 

@@ -3,9 +3,10 @@ from collections.abc import Sequence
 import click
 
 from spend import reports
+from spend.amounts import dollars
 from spend.attribution.caps import OTHER
 from spend.reports import SpendLine
-from worker.cli.output import dollars, moment, print_json, print_table, total, zone_named
+from worker.cli.output import moment, print_json, print_table, total, zone_named
 from worker.database import transaction
 
 _FIGURES = ["requests", "input tokens", "output tokens", "unpriced", "cost $"]
