@@ -93,20 +93,21 @@ def test_each_environment_is_installed_for_itself(run: ModuleType) -> None:
     assert not run.LITELLM.ready([])
 
 
-def test_the_tests_and_nothing_else_get_litellm(
+def test_the_tests_and_nothing_else_get_litellm_and_programs(
     run: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed: list[str] = []
     monkeypatch.setattr(run, "install", lambda environment, _: installed.append(environment.name))
+    monkeypatch.setattr(run, "install_tools", lambda: installed.append("programs"))
     monkeypatch.setattr(run, "act", lambda *_: 0)
     for verb in run.VERBS:
         run.main([verb])
     assert installed.count(".venv") == len(run.VERBS) - 1
     installed.clear()
     run.main(["test"])
-    assert installed == [".venv", ".venv-litellm"]
+    assert installed == [".venv", ".venv-litellm", "programs"]
     run.main(["up"])
-    assert installed[2:] == [".venv"]
+    assert installed[3:] == [".venv"]
 
 
 def test_a_damaged_stamp_means_install_again(run: ModuleType) -> None:
