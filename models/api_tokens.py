@@ -6,7 +6,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
 
-SCOPES = ("ingest", "read", "budgets", "alerts", "channels", "guard")
+SCOPES = ("ingest", "read", "budgets", "alerts", "channels", "guard", "metrics")
 
 
 class ApiToken(Base):
@@ -20,8 +20,14 @@ class ApiToken(Base):
         CheckConstraint("name <> ''", name="named"),
         CheckConstraint(
             "cardinality(scopes) > 0 AND"
-            " scopes <@ ARRAY['ingest', 'read', 'budgets', 'alerts', 'channels', 'guard']",
+            " scopes <@"
+            " ARRAY['ingest', 'read', 'budgets', 'alerts', 'channels', 'guard', 'metrics']",
             name="scopes",
+        ),
+        CheckConstraint("organization <> '' AND team <> '' AND api_key <> ''", name="bound"),
+        CheckConstraint(
+            "num_nonnulls(organization, team, api_key) = 0 OR scopes = ARRAY['read']",
+            name="bound_scopes",
         ),
         CheckConstraint("octet_length(digest) = 32", name="digest"),
         Index(
@@ -42,7 +48,18 @@ class ApiToken(Base):
     scopes: Mapped[list[str]] = mapped_column(
         ARRAY(Text),
         nullable=False,
-        comment="what it may do: ingest, read, budgets, alerts, channels, guard",
+        comment="what it may do: ingest, read, budgets, alerts, channels, guard, metrics",
+    )
+    organization: Mapped[str | None] = mapped_column(
+        Text, comment="it sees only what is attributed to this one; NULL: to any"
+    )
+    team: Mapped[str | None] = mapped_column(
+        Text, comment="it sees only what is attributed to this one; NULL: to any"
+    )
+    api_key: Mapped[str | None] = mapped_column(
+        Text,
+        comment="a name or a hash, never a key: it sees only what is attributed to it;"
+        " NULL: to any",
     )
     created_at: Mapped[datetime] = mapped_column(
         TIMESTAMP(timezone=True), server_default=text("now()"), nullable=False

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from models import SCOPES, ApiToken
 from spend.errors import BadInputError
+from spend.tenancy import Binding
 
 # 32 random bytes: nobody guesses one, so a plain hash of it is as good as a slow one.
 _RANDOM_BYTES = 32
@@ -21,11 +22,16 @@ _SECRET = re.compile(r"sb_[A-Za-z0-9_-]{43}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}", re.ASCII)
 # The service asks all the time; a write for each answer would cost more than it says.
 _COARSE = timedelta(minutes=1)
+# What a bound token may be for: all else shows or changes what others have, too.
+BOUND_SCOPES = frozenset({"read"})
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token as people see it, without its secret. revoked_at: None while it is live."""
+    """A token as people see it, without its secret. revoked_at: None while it is live.
+
+    binding: what alone it may see; None: everything.
+    """
 
     id: int
     name: str
@@ -33,9 +39,12 @@ class Token:
     created_at: datetime
     revoked_at: datetime | None
     last_used_at: datetime | None
+    binding: Binding | None = None
 
 
-def create(session: Session, name: str, scopes: Collection[str]) -> tuple[Token, str]:
+def create(
+    session: Session, name: str, scopes: Collection[str], binding: Binding | None = None
+) -> tuple[Token, str]:
     """A new token and its secret, which exists nowhere else. Raises BadInputError."""
     if not _NAME.fullmatch(name):
         raise BadInputError(
@@ -47,10 +56,15 @@ def create(session: Session, name: str, scopes: Collection[str]) -> tuple[Token,
         raise BadInputError(
             f"A token needs scopes out of {', '.join(SCOPES)}; not {', '.join(unknown) or 'none'}."
         )
+    if binding is not None and set(scopes) != BOUND_SCOPES:
+        raise BadInputError(
+            "A token that is bound to an organization, team or key can have the scope read only."
+        )
+    bound = {} if binding is None else binding.fields()
     secret = "sb_" + secrets.token_urlsafe(_RANDOM_BYTES)
     row = session.execute(
         insert(ApiToken)
-        .values(name=name, digest=digest(secret), scopes=sorted(set(scopes)))
+        .values(name=name, digest=digest(secret), scopes=sorted(set(scopes)), **bound)
         .on_conflict_do_nothing(
             index_elements=[ApiToken.name], index_where=ApiToken.revoked_at.is_(None)
         )
@@ -122,10 +136,20 @@ _COLUMNS = (
     ApiToken.created_at,
     ApiToken.revoked_at,
     ApiToken.last_used_at,
+    ApiToken.organization,
+    ApiToken.team,
+    ApiToken.api_key,
 )
 
 
 def _token(row: Any) -> Token:  # noqa: ANN401 - a row with at least _COLUMNS
+    bound = (row.organization, row.team, row.api_key)
     return Token(
-        row.id, row.name, frozenset(row.scopes), row.created_at, row.revoked_at, row.last_used_at
+        row.id,
+        row.name,
+        frozenset(row.scopes),
+        row.created_at,
+        row.revoked_at,
+        row.last_used_at,
+        None if bound == (None, None, None) else Binding(*bound),
     )

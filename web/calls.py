@@ -19,6 +19,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from spend import tenancy, ticks
 from spend.errors import (
     BadInputError,
     BusyError,
@@ -27,6 +28,8 @@ from spend.errors import (
     UnavailableError,
     UnknownError,
 )
+from spend.tenancy import Binding
+from spend.tokens import Token
 from web import bodies, refusals
 from web.refusals import Refusal
 from web.service import Service
@@ -48,26 +51,50 @@ _NEVER = "no-store"  # secrets and figures are nobody's to keep
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was let in. by: the token's name. said: the body's object, empty without."""
+    """A request that was let in. token: whose it is. said: the body's object, empty without."""
 
-    by: str
+    token: Token
     path: Mapping[str, str]
     query: QueryParams
     headers: Mapping[str, str]
     said: dict[str, Any]
     engine: Engine = field(repr=False)
 
+    @property
+    def by(self) -> str:
+        """The token's name."""
+        return self.token.name
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What the token may do."""
+        return self.token.scopes
+
+    @property
+    def binding(self) -> Binding | None:
+        """What alone this request may see; None: everything."""
+        return self.token.binding
+
     @contextmanager
     def looking(self) -> Iterator[Session]:
-        """A transaction that sees one moment and can change nothing."""
+        """A transaction that sees one moment and can change nothing; for a bound token its own
+        spend alone. session.info["counted"]: up to when that is counted, spend.ticks.Counted.
+        """
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             session.connection(execution_options=options)
+            # Before tenancy: ticks and cursors are nobody's to see who is bound.
+            session.info["counted"] = ticks.counted(session)
+            if self.binding is not None:
+                tenancy.act_for(session, self.binding)
             yield session
 
     @contextmanager
     def changing(self) -> Iterator[Session]:
         """One transaction: committed at the end of the block, rolled back by an exception."""
+        # It would see everything: no door that changes something may be opened to bound tokens.
+        if self.binding is not None:
+            raise refusals.bound()
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -89,7 +116,8 @@ Act = Callable[[Call], Answer]
 @dataclass(frozen=True)
 class Door:
     """One route. scopes: one of them is needed. body: its most bytes. extra: what OpenAPI says
-    beyond the summary and the words of `act`.
+    beyond the summary and the words of `act`. tenants: bound tokens are let in, so `act` reads
+    nothing but through looking().
     """
 
     method: str
@@ -100,6 +128,7 @@ class Door:
     kind: Kind = "look"
     body: int = BODY
     extra: Mapping[str, Any] = field(default_factory=dict)
+    tenants: bool = False
 
 
 class Calls:
@@ -136,9 +165,9 @@ class Calls:
     async def answer(self, request: Request, door: Door) -> Response:
         """Every outcome is an answer."""
         try:
-            token = await self._service.tokens.require(request, *door.scopes)
+            token = await self._service.tokens.require(request, *door.scopes, tenants=door.tenants)
             self._service.notes.used(token.id)
-            answer = await self._acted(request, token.name, door)
+            answer = await self._acted(request, token, door)
             if door.kind not in _QUIET:
                 log.info("%s by %s, answered %d", _route(request), token.name, answer.status)
         except Refusal as refusal:
@@ -150,13 +179,13 @@ class Calls:
             return _json(failed.as_json(), failed.status, failed.headers)
         return _json(answer.said, answer.status, answer.headers, answer.kind)
 
-    async def _acted(self, request: Request, by: str, door: Door) -> Answer:
+    async def _acted(self, request: Request, token: Token, door: Door) -> Answer:
         if self._in_flight[door.kind] >= IN_FLIGHT:
             raise refusals.busy(IN_FLIGHT)
         self._in_flight[door.kind] += 1
         try:
             body = await bodies.received(request, min(door.body, self._service.limits.body))
-            work = _Work(request, by, body, door.act, self._service)
+            work = _Work(request, token, body, door.act, self._service)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._pools[door.kind], work.done)
         finally:
@@ -168,7 +197,7 @@ class _Work:
     """What a thread does of a request."""
 
     request: Request
-    by: str
+    token: Token
     body: bytes
     act: Act
     service: Service
@@ -177,7 +206,7 @@ class _Work:
         request = self.request
         said = _said(request, self.body, self.service.limits.unpacked)
         call = Call(
-            self.by,
+            self.token,
             request.path_params,
             request.query_params,
             request.headers,

@@ -58,6 +58,26 @@ def forbidden(scope: str) -> Refusal:
     )
 
 
+def bound() -> Refusal:
+    """A token that is bound to an organization, team or key, where others' figures are shown."""
+    return Refusal(
+        403,
+        "unauthorized",
+        "This token is bound to an organization, team or key and sees only the spend of that; what"
+        " was asked for is not open to it.",
+    )
+
+
+def foreign() -> Refusal:
+    """A browser's cookie, with a change that no page of ours sent."""
+    return Refusal(
+        403,
+        "unauthorized",
+        "A change with the dashboard's login has to come from a page of this service. Programs send"
+        " 'Authorization: Bearer sb_...'.",
+    )
+
+
 def invalid(message: str) -> Refusal:
     return Refusal(400, "invalid", message)
 

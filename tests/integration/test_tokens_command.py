@@ -27,7 +27,9 @@ def test_a_token_is_made_listed_and_revoked(database: str) -> None:
     [row] = json.loads(run("list", "--json").output)
     assert row["revoked_at"] is None
     assert row["last_used_at"] is None
-    assert set(row) == {"id", "name", "scopes", "created_at", "revoked_at", "last_used_at"}
+    assert set(row) == {
+        "id", "name", "scopes", "created_at", "revoked_at", "last_used_at", "binding"
+    }  # fmt: skip
     assert "revoked" in run("revoke", "proxy").output
     assert "revoked" in run("list").output
 

@@ -6,6 +6,7 @@ import click
 
 from models import SCOPES
 from spend import tokens as table
+from spend.tenancy import Binding
 from spend.tokens import Token
 from worker.cli.output import print_json, print_table
 from worker.database import transaction
@@ -26,25 +27,46 @@ def tokens() -> None:
     required=True,
     help="What it may do; can be given several times.",
 )
+@click.option("--organization", help="Show it only what is attributed to this organization.")
+@click.option("--team", help="Show it only what is attributed to this team.")
+@click.option("--api-key", help="Show it only what is attributed to this key's name or hash.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def create(name: str, scopes: tuple[str, ...], *, as_json: bool) -> None:
+def create(
+    name: str,
+    scopes: tuple[str, ...],
+    organization: str | None,
+    team: str | None,
+    api_key: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """Make a token and print its secret, this once.
 
     ingest sends events, guard asks before calls, read asks for figures and looks at all the rest;
-    budgets, alerts and channels change those, and look at them. Only a hash of the secret is
-    stored: who loses it makes another token.
+    budgets, alerts and channels change those, and look at them; metrics is for Prometheus. Only a
+    hash of the secret is stored: who loses it makes another token.
+
+    A token that is bound to an organization, team or key sees the spend that is attributed to it,
+    written exactly so, and nothing else; bound to several, what is attributed to all of them. Its
+    scope can be read only.
 
     \b
     Examples:
       spendbeat tokens create litellm-proxy --scope ingest
+      spendbeat tokens create acme-dashboard --scope read --organization acme
       SPENDBEAT_TOKEN=$(spendbeat tokens create ci --scope ingest --scope read --json | jq -r .secret)
     """  # noqa: E501 - a line to copy
+    fields = (organization, team, api_key)
+    binding = None if fields == (None, None, None) else Binding(*fields)
     with transaction() as session:
-        token, secret = table.create(session, name, scopes)
+        token, secret = table.create(session, name, scopes, binding)
     if as_json:
-        print_json({"name": token.name, "scopes": sorted(token.scopes), "secret": secret})
+        bound = {"binding": binding.fields()} if binding else {}
+        print_json({"name": token.name, "scopes": sorted(token.scopes), **bound, "secret": secret})
         return
-    click.echo(f"Token {token.name} ({', '.join(sorted(token.scopes))}), shown this once:")
+    may = ", ".join(sorted(token.scopes))
+    only = f"; sees only {binding}" if binding else ""
+    click.echo(f"Token {token.name} ({may}{only}), shown this once:")
     click.echo(secret)
 
 
@@ -66,11 +88,12 @@ def list_(*, as_json: bool) -> None:
         print_json([_as_dict(token) for token in found])
         return
     print_table(
-        ["name", "scopes", "created", "last used", "state"],
+        ["name", "scopes", "bound to", "created", "last used", "state"],
         [
             (
                 token.name,
                 " ".join(sorted(token.scopes)),
+                str(token.binding or "nothing"),
                 f"{token.created_at:%Y-%m-%d %H:%M}",
                 f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never",
                 f"revoked {token.revoked_at:%Y-%m-%d %H:%M}" if token.revoked_at else "live",
@@ -105,7 +128,8 @@ def _as_dict(token: Token) -> dict[str, object]:
         for name in ("created_at", "revoked_at", "last_used_at")
         for moment in [getattr(token, name)]
     }
-    return {**found, **times, "scopes": sorted(token.scopes)}
+    bound = {"binding": token.binding and token.binding.fields()}
+    return {**found, **times, **bound, "scopes": sorted(token.scopes)}
 
 
 commands = {"tokens": tokens}
