@@ -2,7 +2,9 @@
 
 import gc
 import multiprocessing
+import os
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,7 +12,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from web import alerts, budgets, channels, guard, health, ingest, litellm_guardrail, otlp, reports
+from web import (
+    alerts,
+    budgets,
+    channels,
+    guard,
+    health,
+    ingest,
+    litellm_guardrail,
+    metrics,
+    otlp,
+    reports,
+    slots,
+)
 from web.calls import Calls
 from web.guarding import Guarding
 from web.intake import Intake
@@ -27,11 +41,13 @@ _ABOUT = (
 
 def application() -> FastAPI:
     """The application of this process."""
+    shared = None
     if multiprocessing.parent_process() is not None:
         # One of several: without the one who started it, nobody would end it.
         die_with_parent()
+        shared = os.environ.get(slots.FOLDER)
     _collect_rarely()
-    return create(settings())
+    return create(settings(), Path(shared) if shared else None)
 
 
 def _collect_rarely() -> None:
@@ -43,9 +59,12 @@ def _collect_rarely() -> None:
     gc.set_threshold(100_000, 20, 50)
 
 
-def create(chosen: Settings) -> FastAPI:
-    """The application with these settings; it opens nothing before it is started."""
-    service = Service(chosen)
+def create(chosen: Settings, shared: Path | None = None) -> FastAPI:
+    """The application with these settings; it connects to nothing before it is started.
+
+    shared: where several processes add up what they count.
+    """
+    service = Service(chosen, shared)
     intake = Intake(service)
     calls = Calls(service)
     guarding = Guarding(service, chosen.guard_redis_url or chosen.broker_url)
@@ -59,7 +78,8 @@ def create(chosen: Settings) -> FastAPI:
         redoc_url=None,
         lifespan=service.lifespan,
     )
-    app.include_router(health.router(service))
+    app.include_router(health.router(service, chosen))
+    app.include_router(metrics.router(service))
     app.include_router(ingest.router(intake, guarding.arrivals))
     app.include_router(otlp.router(intake))
     for routes in (alerts, budgets, channels, reports):
@@ -68,6 +88,9 @@ def create(chosen: Settings) -> FastAPI:
     app.include_router(litellm_guardrail.router(guarding))
     app.add_exception_handler(HTTPException, _answer_elsewhere)
     _describe_tokens(app)
+    service.metrics.expect(app.routes)
+    # Last, so that it stands around all else.
+    app.add_middleware(metrics.Measured, metrics=service.metrics)
     return app
 
 

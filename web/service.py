@@ -5,12 +5,14 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from spend.capture.desk import Desk
 from web.limits import Limits
 from web.loader import Loader
+from web.metrics import WebMetrics
 from web.notes import Notes, ended
 from web.tokens import Tokens
 from worker.database import make_engine
@@ -30,7 +32,8 @@ _SILENCE = 20_000
 class Service:
     """The desk and what stands around it."""
 
-    def __init__(self, chosen: Settings) -> None:
+    def __init__(self, chosen: Settings, shared: Path | None = None) -> None:
+        """shared: where several processes add up what they count."""
         self.limits = Limits.of(chosen)
         self.engine = make_engine(
             chosen.sqlalchemy_url,
@@ -49,6 +52,7 @@ class Service:
             tcp_user_timeout=_SILENCE,
         )
         self.desk = Desk(self.engine)
+        self.metrics = WebMetrics(shared)
         self.tokens = Tokens(self.engine)
         self.notes = Notes(self.engine)
         self.loader = Loader(self.engine, chosen.guard_url)
@@ -82,3 +86,4 @@ class Service:
             self.tokens.close()
             self.engine.dispose()
             self.pings.dispose()
+            self.metrics.close()

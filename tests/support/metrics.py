@@ -15,11 +15,13 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 class Scrape:
-    """What one scrape said."""
+    """What one scrape said. text: what it said, where it was asked for in another way."""
 
-    def __init__(self, url: str) -> None:
-        with urllib.request.urlopen(url, timeout=15) as answer:
-            self.text = answer.read().decode()
+    def __init__(self, url: str, text: str | None = None) -> None:
+        if text is None:
+            with urllib.request.urlopen(url, timeout=15) as answer:
+                text = answer.read().decode()
+        self.text = text
         self.samples: Samples = {
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in text_string_to_metric_families(self.text)
@@ -37,6 +39,11 @@ class Scrape:
 
     def labels(self, name: str) -> set[frozenset[tuple[str, str]]]:
         return {having for sample, having in self.samples if sample == name}
+
+
+def parsed(text: str) -> Scrape:
+    """An answer that is here already."""
+    return Scrape("", text)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic_core import PydanticUndefined
 
+from web.metrics import WebMetrics
 from worker import metrics
 from worker.cli.root import cli
 from worker.settings import Settings
@@ -83,7 +84,10 @@ def test_every_metric_to_watch_is_exported() -> None:
     watched = read("docs/operations.md").partition("## What to watch")[2].partition("\n## ")[0]
     figures = {f.name for f in vars(metrics).values() if isinstance(f, metrics.Figure)}
     counters = {f"celery_task_{name.removeprefix('task-')}_total" for name in counted()}
-    assert set(re.findall(r"`((?:spendbeat|celery)_\w+)`", watched)) <= figures | counters
+    served = re.findall(r"# TYPE (\w+?)(?:_total)? ", WebMetrics().text().decode())
+    named = set(re.findall(r"`((?:spendbeat|celery)_\w+)`", watched))
+    assert named <= figures | counters | set(served)
+    assert set(served) <= named
 
 
 def counted() -> list[str]:

@@ -35,7 +35,7 @@ def test_every_field_is_described_and_no_other() -> None:
 def operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            if path != "/":
+            if path not in {"/", "/ready"}:
                 yield method, path, operation
 
 

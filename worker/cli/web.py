@@ -1,6 +1,7 @@
 """The HTTP service."""
 
 import errno
+import os
 import signal
 import socket
 from types import FrameType
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from spend.errors import UnavailableError
+from worker.scratch import scratch
 from worker.settings import Settings, settings
 
 # By name: this room does not know the one of the service.
@@ -19,6 +21,8 @@ _STOP_SECONDS = 15
 # never send into one that is being closed here.
 _IDLE_SECONDS = 75
 _BACKLOG = 2048
+# Where they add up what they count; prometheus_client's own name for it.
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @click.command
@@ -28,9 +32,10 @@ _BACKLOG = 2048
 def web(port: int | None, bind: str | None, processes: int | None) -> None:
     """Serve HTTP until stopped: events in, health out.
 
-    GET / answers health; POST /ingest, /ingest/litellm and /v1/traces take events and need a
-    token of 'spendbeat tokens create'. There is no TLS: beyond this machine, put a proxy with
-    TLS before it. On SIGTERM requests in hand are answered first.
+    GET / answers health, GET /ready whether all that it needs is there; POST /ingest,
+    /ingest/litellm and /v1/traces take events and need a token of 'spendbeat tokens create'. There
+    is no TLS: beyond this machine, put a proxy with TLS before it. On SIGTERM requests in hand are
+    answered first.
 
     \b
     Examples:
@@ -65,7 +70,9 @@ def web(port: int | None, bind: str | None, processes: int | None) -> None:
     click.echo(f"HTTP: http://{host}:{listening.getsockname()[1]}")
     try:
         if count > 1:
-            Multiprocess(config, [listening]).run()
+            with scratch("web") as folder:
+                os.environ[_SHARED] = os.fspath(folder)
+                Multiprocess(config, [listening]).run()
         else:
             Server(config).run([listening])
     except KeyboardInterrupt:
