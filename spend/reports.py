@@ -1,4 +1,4 @@
-"""Where the money goes: buckets, grouped as somebody asks."""
+"""Where the money goes: what was counted, grouped as somebody asks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from sqlalchemy import (
     Date,
     FromClause,
     Select,
+    Subquery,
     Text,
     and_,
-    cast,
     func,
     literal,
     or_,
@@ -25,13 +25,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from models import ATTRIBUTION_FIELDS, Attribution, Series, SpendBucket, SpendSummary
+from models import ATTRIBUTION_FIELDS, Attribution, SpendSummary
+from spend import filters
 from spend.errors import BadInputError
+from spend.facts import FIGURES, Span, facts, may_read
+from spend.filters import BY_KEY, TAG, Only
 from spend.sql import query
 
 DIMENSIONS = ("provider", "model", *ATTRIBUTION_FIELDS, "day")
-TAG = "tag"
-_BY_KEY = f"{TAG}:"
+ALL: Only = {}
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,17 @@ def spend(
     since: datetime | None = None,
     until: datetime | None = None,
     zone: str = "UTC",
+    only: Only = ALL,
 ) -> list[SpendLine]:
-    """Totals per group, dearest first; `since` and `until` are cut to 15 minutes.
+    """Totals per group, dearest first, of requests from `since` up to, not including, `until`.
 
     by: of DIMENSIONS, tag, or tag:KEY for the values of one key. Children add up to their parent,
     because what is unattributed is a group of its own; but for tags: a request is in a group for
-    each of those it has, so only total() counts it once. Raises BadInputError for a dimension
+    each of those it has, so only total() counts it once. only: see spend.filters; it chooses
+    requests, so by tag it does not hide their other tags. Raises BadInputError for a dimension
     that does not exist or a time that cuts through a bucket.
     """
-    statement, keys, sums = _grouped(by, since, until, zone)
+    statement, keys, sums = _grouped(session, by, Span(since, until), zone, only)
     statement = statement.order_by(sums[-1].desc(), *keys)
     return [_line(row, len(keys)) for row in session.execute(statement)]
 
@@ -85,35 +89,60 @@ def page(
     since: datetime | None = None,
     until: datetime | None = None,
     zone: str = "UTC",
+    only: Only = ALL,
 ) -> list[SpendLine]:
     """At most `most` lines of spend(), those after a place; equal costs in order of their group.
 
     Lines that do not change meanwhile come exactly once. Raises BadInputError as spend().
     """
-    statement, keys, _ = _grouped(by, since, until, zone)
+    statement, keys, _ = _grouped(session, by, Span(since, until), zone, only)
     return _page(session, statement, len(keys), most, after)
 
 
 def summary(
-    session: Session,
-    most: int,
-    after: Place | None = None,
-    *,
-    providers: Sequence[str] = (),
-    models: Sequence[str] = (),
+    session: Session, most: int, after: Place | None = None, *, only: Only = ALL
 ) -> list[SpendLine]:
-    """Spend of all time by provider and model, a page of it; of these only, where any is named."""
+    """A page of spend of all time by provider and model, from its own table where that can say it:
+    tenants do not see it, and it knows nothing of attributions. Raises BadInputError as spend().
+    """
     table = SpendSummary
+    if not only.keys() <= {"provider", "model"} or not may_read(session, table.__tablename__):
+        return page(session, ("provider", "model"), most, after, only=only)
     keys: list[ColumnElement[Any]] = [table.provider.label("by_0"), table.model.label("by_1")]
-    measures = (
-        table.requests, table.input_tokens, table.output_tokens, table.unpriced, table.total_cost
-    )  # fmt: skip
-    statement = select(*keys, *measures)
-    if providers:
-        statement = statement.where(table.provider.in_(providers))
-    if models:
-        statement = statement.where(table.model.in_(models))
+    statement = select(*keys, *(getattr(table, name) for name in FIGURES)).where(
+        *filters.conditions(only, table.provider.expression, table.model.expression)
+    )
     return _page(session, statement, 2, most, after)
+
+
+def total(
+    session: Session,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    only: Only = ALL,
+) -> SpendLine:
+    """All spend of a time in one line, each request once. Raises BadInputError as spend()."""
+    source = facts(session, Span(since, until), only)
+    statement = _joined(select(*_sums(source)), source, only, attributed=bool(only))
+    return _line(session.execute(statement).one(), 0)
+
+
+def added(lines: Sequence[SpendLine]) -> SpendLine:
+    """The total of all lines of groups in which each request is once."""
+    return SpendLine(
+        (),
+        sum(line.requests for line in lines),
+        sum(line.input_tokens for line in lines),
+        sum(line.output_tokens for line in lines),
+        sum(line.unpriced for line in lines),
+        sum((line.total_cost for line in lines), Decimal(0)),
+    )
+
+
+def overlaps(by: Sequence[str]) -> bool:
+    """Whether a request can be in several of these groups."""
+    return any(name == TAG or name.startswith(BY_KEY) for name in by)
 
 
 def zone_known(session: Session, name: str) -> ZoneInfo:
@@ -130,19 +159,35 @@ def zone_known(session: Session, name: str) -> ZoneInfo:
 
 
 def _grouped(
-    by: Sequence[str], since: datetime | None, until: datetime | None, zone: str
+    session: Session, by: Sequence[str], span: Span, zone: str, only: Only
 ) -> tuple[Select[Any], list[ColumnElement[Any]], list[ColumnElement[Any]]]:
     """The groups without an order, their keys and their sums."""
+    for name in by:
+        if name not in DIMENSIONS and not overlaps([name]):
+            raise BadInputError(
+                f"Cannot group by {name!r:.60}; choose from {', '.join(DIMENSIONS)}, tag, tag:KEY."
+            )
+    source = facts(session, span, only, days_of=zone if "day" in by else None)
     tags = {name: _tags(name, place) for place, name in enumerate(by) if overlaps([name])}
     keys: list[ColumnElement[Any]] = [
-        (tags[name][1] if name in tags else _dimension(name, zone)).label(f"by_{place}")
+        (tags[name][1] if name in tags else _dimension(name, source)).label(f"by_{place}")
         for place, name in enumerate(by)
     ]
-    sums = _sums()
-    statement = _where(select(*keys, *sums), since, until)
+    sums = _sums(source)
+    attributed = bool(only) or any(name not in ("provider", "model", "day") for name in by)
+    statement = _joined(select(*keys, *sums), source, only, attributed=attributed)
     for unnested, _, condition in tags.values():
         statement = statement.outerjoin(unnested, condition)
     return statement.group_by(*keys), keys, sums
+
+
+def _joined(
+    statement: Select[Any], source: Subquery, only: Only, *, attributed: bool
+) -> Select[Any]:
+    statement = statement.select_from(source)
+    if attributed:
+        statement = statement.outerjoin(Attribution, Attribution.id == source.c.attribution_id)
+    return statement.where(*filters.conditions(only, source.c.provider, source.c.model))
 
 
 def _page(
@@ -165,44 +210,8 @@ def _page(
     return [_line(row, keys) for row in session.execute(found)]
 
 
-def total(
-    session: Session, *, since: datetime | None = None, until: datetime | None = None
-) -> SpendLine:
-    """All spend of a time in one line, each request once. Raises BadInputError as spend()."""
-    return _line(session.execute(_where(select(*_sums()), since, until)).one(), 0)
-
-
-def overlaps(by: Sequence[str]) -> bool:
-    """Whether a request can be in several of these groups."""
-    return any(name == TAG or name.startswith(_BY_KEY) for name in by)
-
-
-def _sums() -> list[ColumnElement[Any]]:
-    bucket = SpendBucket
-    columns = (
-        bucket.requests,
-        bucket.input_tokens,
-        bucket.output_tokens,
-        bucket.unpriced,
-        bucket.total_cost,
-    )
-    return [func.coalesce(func.sum(column), 0).label(column.key) for column in columns]
-
-
-def _where(statement: Select[Any], since: datetime | None, until: datetime | None) -> Select[Any]:
-    for moment in (since, until):
-        if moment is not None and (moment.minute % 15 or moment.second or moment.microsecond):
-            raise BadInputError(f"{moment.isoformat()} is not on a quarter of an hour.")
-    statement = (
-        statement.select_from(SpendBucket)
-        .join(Series, Series.id == SpendBucket.series_id)
-        .outerjoin(Attribution, Attribution.id == Series.attribution_id)
-    )
-    if since is not None:
-        statement = statement.where(SpendBucket.bucket >= since)
-    if until is not None:
-        statement = statement.where(SpendBucket.bucket < until)
-    return statement
+def _sums(source: Subquery) -> list[ColumnElement[Any]]:
+    return [func.coalesce(func.sum(source.c[name]), 0).label(name) for name in FIGURES]
 
 
 def _tags(name: str, place: int) -> tuple[FromClause, ColumnElement[Any], ColumnElement[bool]]:
@@ -217,15 +226,10 @@ def _tags(name: str, place: int) -> tuple[FromClause, ColumnElement[Any], Column
     return unnested, func.substr(tag, len(key) + 1), func.starts_with(tag, key)
 
 
-def _dimension(name: str, zone: str) -> ColumnElement[Any]:
-    if name not in DIMENSIONS:
-        raise BadInputError(
-            f"Cannot group by {name!r}; choose from {', '.join(DIMENSIONS)}, tag, tag:KEY."
-        )
-    if name == "day":
-        return cast(func.timezone(zone, SpendBucket.bucket), Date)
-    owner = Series if name in {"provider", "model"} else Attribution
-    column: ColumnElement[Any] = getattr(owner, name)
+def _dimension(name: str, source: Subquery) -> ColumnElement[Any]:
+    if name in ("provider", "model", "day"):
+        return source.c[name]
+    column: ColumnElement[Any] = getattr(Attribution, name)
     return column
 
 

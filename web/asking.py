@@ -48,6 +48,11 @@ def choices(call: Call, name: str, known: Sequence[str]) -> list[str]:
     return said
 
 
+def one_of(call: Call, name: str, known: Sequence[str]) -> str | None:
+    """One of several words; None where nothing is said. Raises Refusal."""
+    return next(iter(choices(call, name, known)), None)
+
+
 def fields(call: Call, *names: str, needed: Sequence[str] = ()) -> dict[str, str]:
     """The texts in a body that may have these fields and no others; null is left out.
 

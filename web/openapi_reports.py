@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from spend import filters
 from spend.reports import DIMENSIONS
 from web.openapi_calls import (
     AFTER,
@@ -22,7 +23,7 @@ from web.openapi_calls import (
 _MOST = 10_000
 _USUAL = 100
 _AGE = {"type": "number", "minimum": 0}
-_FRESHNESS = {
+FRESHNESS = {
     "counted_to": maybe(
         TIME, "Everything that was in the ledger then is counted; null before the first tick."
     ),
@@ -59,6 +60,27 @@ _HEADERS = {
 }
 
 
+_NAMES = {"tag": "Requests with this tag"}
+ONLY = tuple(
+    in_query(
+        name,
+        several(TEXT),
+        f"{_NAMES.get(name, 'Only this')}, or one of several; empty: those that have none.",
+    )
+    for name in (*filters.FIELDS, filters.TAG)
+)
+ONLY_BY_KEY = in_query(
+    "tag:KEY",
+    several(TEXT),
+    "Requests with a tag KEY:value of this value, for a KEY of yours; empty: those without one.",
+)
+ONLY_SAID = {
+    "type": "object",
+    "description": "The filters that were asked for.",
+    "additionalProperties": several(maybe(TEXT)),
+}
+
+
 def _spent() -> dict[str, Any]:
     found = answer(
         "A page.",
@@ -67,10 +89,11 @@ def _spent() -> dict[str, Any]:
             by=several(TEXT),
             zone=TEXT,
             **{"from": maybe(TIME), "to": maybe(TIME)},
+            only=ONLY_SAID,
             data=several(_LINE),
             total=thing("SpendTotal", **_FIGURES),
             next=NEXT,
-            **_FRESHNESS,
+            **FRESHNESS,
         ),
     )
     found["content"]["text/csv"] = {"schema": TEXT, "example": _SHEET}
@@ -80,7 +103,6 @@ def _spent() -> dict[str, Any]:
     return found
 
 
-_SEVERAL = several(TEXT)
 AGGREGATE = told(
     "read",
     {
@@ -99,7 +121,7 @@ AGGREGATE = told(
                     )
                 ),
                 next=NEXT,
-                **_FRESHNESS,
+                **FRESHNESS,
             ),
             {
                 "records": 1,
@@ -117,8 +139,8 @@ AGGREGATE = told(
             },
         )
     },
-    in_query("provider", _SEVERAL, "Only this one; can be given several times."),
-    in_query("model", _SEVERAL, "Only this one; can be given several times."),
+    *ONLY,
+    ONLY_BY_KEY,
     in_query(
         "money",
         {"type": "string", "enum": ["text", "number"], "default": "text"},
@@ -135,6 +157,8 @@ SPEND = told(
         {**TEXT, "default": "provider,model"},
         f"What to group by, up to six with commas: {', '.join(DIMENSIONS)}, tag, tag:KEY.",
     ),
+    *ONLY,
+    ONLY_BY_KEY,
     in_query("from", TEXT, "From this date or time, in the zone unless it has an offset."),
     in_query("to", TEXT, "Up to, not including, this date or time."),
     in_query("zone", {**TEXT, "default": "UTC"}, "IANA time zone of days and times."),

@@ -4,6 +4,10 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from urllib.parse import urlencode
+
+from web import asking, bodies
+from web.calls import Call
 
 CSV = "text/csv"
 # What programs take for the beginning of a formula, also after blanks and in full width; and the
@@ -29,3 +33,35 @@ def written(
     for group, figures in lines:
         writer.writerow([*("" if value is None else safe(value) for value in group), *figures])
     return found.getvalue().encode()
+
+
+def wanted(call: Call) -> bool:
+    """Whether CSV is wanted: by ?format, or because Accept names it before JSON. Raises Refusal."""
+    said = asking.one_of(call, "format", ("json", "csv"))
+    if said is not None:
+        return said == "csv"
+    weights: dict[str, float] = {}
+    for part in call.headers.get("accept", "").lower().split(","):
+        kind, _, rest = part.partition(";")
+        _, _, weight = rest.replace(" ", "").partition("q=")
+        try:
+            weights[kind.strip()] = float(weight.partition(";")[0] or 1)
+        except ValueError:
+            weights[kind.strip()] = 0.0
+    csv_weight = weights.get(CSV, 0.0)
+    return csv_weight > 0 and csv_weight >= weights.get(bodies.JSON, 0.0)
+
+
+def headers(name: str) -> dict[str, str]:
+    """Those of every sheet; it is saved under this name."""
+    return {
+        "Vary": "Accept",
+        "Content-Disposition": f'attachment; filename="{name}.csv"',
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def link(call: Call, following: str) -> str:
+    """The header that says where the next page is."""
+    kept = [(name, said) for name, said in call.query.multi_items() if name != "after"]
+    return f'<?{urlencode([*kept, ("after", following)])}>; rel="next"'

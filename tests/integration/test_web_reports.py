@@ -15,11 +15,13 @@ from sqlalchemy import text
 
 from spend import attributions
 from spend.attribution.mix import Mix
+from spend.errors import BadInputError
 from tests.support import ledger
 from tests.support.asking import Client
 from tests.support.captured import spendbeat
 from tests.support.service import Service
 from web import sheets
+from worker.cli.spend import chosen_by
 from worker.database import transaction
 
 MIXES = (
@@ -185,6 +187,42 @@ def test_pages_hold_every_line_once_in_order(client: Client, by: str) -> None:
         following = page["next"]
     assert found == whole["data"]
     assert whole["next"] is None
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_filter_chooses_requests_over_http_and_on_the_command_line(client: Client) -> None:
+    chosen = {"organization": ["acme"], "tag:env": ["test"]}
+    answer = client.get("/spend?by=project,tag&organization=acme&tag%3Aenv=test")
+    assert answer["only"] == chosen
+    assert {(line["project"], line["tag"], line["requests"]) for line in answer["data"]} == {
+        ("beta", "env:prod", 108), ("beta", "env:test", 108)
+    }  # fmt: skip
+    assert answer["total"]["requests"] == 108
+    options = [option for name, (v,) in chosen.items() for option in ("--only", f"{name}={v}")]
+    said = json.loads(spendbeat("spend", "--by", "project,tag", *options, "--json").stdout)
+    assert lines({"by": ["project", "tag"], "data": said}) == lines(answer)
+    nobody = client.get("/spend?by=organization&organization=&tag=")
+    assert [(line["organization"], line["requests"]) for line in nobody["data"]] == [(None, 108)]
+    assert nobody["total"]["requests"] == 108
+    sheets_of = sheet(client, "by=project&project=beta&project=alpha&format=csv&limit=1")
+    assert "project=beta&project=alpha" in sheets_of.headers["Link"]
+    narrow = client.get("/aggregate?provider=openai&organization=acme")
+    assert {line["provider"] for line in narrow["data"]} == {"openai"}
+    whole = client.get("/spend?by=provider&provider=openai&organization=acme")["total"]
+    found = sum((Decimal(line["total_cost"]) for line in narrow["data"]), Decimal(0))
+    assert found == Decimal(whole["total_cost"]) > 0
+
+
+def test_no_spend_is_a_plain_zero_in_json(database: str) -> None:
+    with transaction() as session:
+        ledger.add(session, cost_usd=None)
+    ledger.roll()
+    assert json.loads(spendbeat("spend", "--json").stdout)[0]["total_cost"] == "0"
+
+
+def test_an_only_without_a_name_is_said() -> None:
+    with pytest.raises(BadInputError, match="--only is NAME=VALUE"):
+        chosen_by(["shop"])
 
 
 @pytest.mark.usefixtures("traffic")
@@ -361,7 +399,7 @@ def test_csv_comes_to_whom_asks_for_it(
         ("after=WyIxZTk5OTk5IiwiYSIsImIiXQ==", "after is what"),
         ("after=WyIxIiwiYSIsWzFdXQ==", "after is what"),
         ("format=xml", "json, csv"),
-        ("project=shop", "no parameter 'project'"),
+        ("projekt=shop", "no parameter 'projekt'"),
     ],
 )
 def test_what_cannot_be_answered_is_400_and_says_why(

@@ -2,9 +2,10 @@ from collections.abc import Sequence
 
 import click
 
-from spend import reports
-from spend.amounts import dollars
+from spend import filters, reports
+from spend.amounts import dollars, plain
 from spend.attribution.caps import OTHER
+from spend.errors import BadInputError
 from spend.reports import SpendLine
 from worker.cli.output import moment, print_json, print_table, total, zone_named
 from worker.database import transaction
@@ -17,14 +18,28 @@ _FIGURES = ["requests", "input tokens", "output tokens", "unpriced", "cost $"]
 @click.option("--from", "since", help="From this date or time.")
 @click.option("--to", "until", help="Up to, not including, this date or time.")
 @click.option("--timezone", default="UTC", show_default=True, help="Zone of days and times.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Only requests like this; several of one name: one of these. Without a value: none.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; money as text.")
-def spend(by: str, since: str | None, until: str | None, timezone: str, *, as_json: bool) -> None:
+def spend(
+    by: str,
+    since: str | None,
+    until: str | None,
+    timezone: str,
+    only: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
     """Show spend, grouped by anything.
 
     Groups: provider, model, organization, project, sprint, agent, user_id, team, api_key, day,
     tag, or tag:KEY for the values of one key. What is not attributed is a line of its own, so
     that lines add up to the total; but for tags: a request with three tags is in three lines and
-    once in the total.
+    once in the total. --only takes the same names but day, and chooses requests.
 
     \b
     Examples:
@@ -32,18 +47,35 @@ def spend(by: str, since: str | None, until: str | None, timezone: str, *, as_js
       spendbeat spend --by organization,project --from 2026-11-01
       spendbeat spend --by day,provider --timezone Asia/Kolkata --json
       spendbeat spend --by tag:env
+      spendbeat spend --by model --only project=shop --only tag:env=prod
+      spendbeat spend --by user_id --only project= --json
     """
     names = [name.strip() for name in by.split(",")]
     zone_named(timezone)
     begin = moment(since, timezone) if since else None
     end = moment(until, timezone) if until else None
+    chosen = chosen_by(only)
     with transaction("spendbeat_reader") as session:
-        lines = reports.spend(session, names, since=begin, until=end, zone=timezone)
-        whole = reports.total(session, since=begin, until=end)
+        # One moment for the lines, their total and the zone that days are kept in.
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        lines = reports.spend(session, names, since=begin, until=end, zone=timezone, only=chosen)
+        whole = reports.total(session, since=begin, until=end, only=chosen)
     if as_json:
         print_json([_as_dict(names, line) for line in lines])
     else:
         show(names, lines, whole)
+
+
+def chosen_by(only: Sequence[str]) -> dict[str, list[str | None]]:
+    """Filters from NAME=VALUE, as spend.filters takes them. Raises BadInputError."""
+    found: dict[str, list[str | None]] = {}
+    for said in only:
+        name, equals, value = said.partition("=")
+        if not equals:
+            raise BadInputError(f"--only is NAME=VALUE, such as project=shop, not {said!r:.60}.")
+        found.setdefault(name.strip(), []).append(value or None)
+    filters.check(found)
+    return found
 
 
 def _as_dict(names: Sequence[str], line: SpendLine) -> dict[str, object]:
@@ -53,7 +85,7 @@ def _as_dict(names: Sequence[str], line: SpendLine) -> dict[str, object]:
         "input_tokens": line.input_tokens,
         "output_tokens": line.output_tokens,
         "unpriced": line.unpriced,
-        "total_cost": str(line.total_cost),
+        "total_cost": plain(line.total_cost),
     }
 
 
