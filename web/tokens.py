@@ -87,12 +87,12 @@ def _bearer(request: Request) -> str:
 def _cookie(request: Request) -> str:
     """What the dashboard's login left, unless another site may have made the browser send it."""
     secret = request.cookies.get(COOKIE, "")
-    if secret and request.method not in _SAFE_METHODS and not _own_page(request):
+    if secret and request.method not in _SAFE_METHODS and not own_page(request):
         raise foreign()
     return secret
 
 
-def _own_page(request: Request) -> bool:
+def own_page(request: Request) -> bool:
     """Whether a page of ours sent this; browsers say so in headers that no page can set."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
