@@ -23,6 +23,8 @@ from models.daily_cost_summaries import DailyCostSummary
 from models.deliveries import Delivery
 from models.delivery_counts import DeliveryCount
 from models.event_inbox import InboxEvent
+from models.feed_entries import FEED_KINDS, FeedEntry
+from models.feed_state import FeedState
 from models.gateway_spools import GatewaySpool
 from models.ingest_counts import IngestCount
 from models.litellm_days import LitellmDay
@@ -48,6 +50,7 @@ from models.shard_news import ShardNews
 from models.spend_buckets import SpendBucket
 from models.spend_summary import SpendSummary
 from models.ticks import Tick
+from models.visible_cost_logs import VisibleCostLog
 
 __all__ = [
     "ALERT_STATES",
@@ -55,6 +58,7 @@ __all__ = [
     "BUDGET_CHANGES",
     "BUDGET_STATES",
     "CHANNEL_KINDS",
+    "FEED_KINDS",
     "MATCH_FIELDS",
     "MEASURES",
     "MESSAGE_STATES",
@@ -84,6 +88,8 @@ __all__ = [
     "DailyCostSummary",
     "Delivery",
     "DeliveryCount",
+    "FeedEntry",
+    "FeedState",
     "GatewaySpool",
     "InboxEvent",
     "IngestCount",
@@ -109,4 +115,5 @@ __all__ = [
     "SpendBucket",
     "SpendSummary",
     "Tick",
+    "VisibleCostLog",
 ]

@@ -21,45 +21,9 @@ COST_LOG_IDS = Sequence("cost_logs_id_seq", metadata=Base.metadata)
 STATUSES = ("success", "failure")
 
 
-class CostLog(TokenColumns, Base):
-    """The ledger: one row per LLM request, one signed row per later correction; append only.
+class LedgerColumns(TokenColumns):
+    """What is known of a request, but for its id."""
 
-    There is no primary key in the database: a unique index on a partitioned table must contain
-    the partition key, so it could not tell one request from its copy with another time, and it
-    would cost every writer a B-tree. Identity is `request_keys`; ids come from one sequence.
-    Neither is there a foreign key to `attributions`, whose check would cost more than the insert,
-    nor a CHECK, which is compiled for every statement. A row counts one request unless it adjusts
-    another, and is unpriced while its cost is NULL, so no row can contradict itself.
-    """
-
-    __tablename__ = "cost_logs"
-    __table_args__ = (
-        # Rows arrive in the order of their transactions, ids and (mostly) times, so a block range
-        # index finds each of them at a thousandth of a B-tree's cost.
-        Index(
-            "ix_cost_logs_txid_id_started_at",
-            "txid",
-            "id",
-            "started_at",
-            postgresql_using="brin",
-            postgresql_with={"pages_per_range": "32", "autosummarize": "on"},
-        ),
-        # An adjustment keeps its row's started_at, so this is unique over all partitions.
-        Index(
-            "uq_cost_logs_adjustment",
-            "adjusts_id",
-            "price_version_id",
-            "started_at",
-            unique=True,
-            postgresql_where=text("adjusts_id IS NOT NULL"),
-        ),
-        {"postgresql_partition_by": "RANGE (started_at)"},
-    )
-    __mapper_args__ = {"primary_key": ["id"]}  # noqa: RUF012 - SQLAlchemy's own spelling
-
-    id: Mapped[int] = mapped_column(
-        BigInteger, COST_LOG_IDS, server_default=COST_LOG_IDS.next_value(), nullable=False
-    )
     txid: Mapped[int] = mapped_column(
         BigInteger,
         server_default=text("txid_current()"),
@@ -111,4 +75,45 @@ class CostLog(TokenColumns, Base):
     )
     provider_cost_usd: Mapped[Decimal | None] = mapped_column(
         MONEY, comment="what the provider reported, where another cost was booked"
+    )
+
+
+class CostLog(LedgerColumns, Base):
+    """The ledger: one row per LLM request, one signed row per later correction; append only.
+
+    There is no primary key in the database: a unique index on a partitioned table must contain
+    the partition key, so it could not tell one request from its copy with another time, and it
+    would cost every writer a B-tree. Identity is `request_keys`; ids come from one sequence.
+    Neither is there a foreign key to `attributions`, whose check would cost more than the insert,
+    nor a CHECK, which is compiled for every statement. A row counts one request unless it adjusts
+    another, and is unpriced while its cost is NULL, so no row can contradict itself.
+    """
+
+    __tablename__ = "cost_logs"
+    __table_args__ = (
+        # Rows arrive in the order of their transactions, ids and (mostly) times, so a block range
+        # index finds each of them at a thousandth of a B-tree's cost.
+        Index(
+            "ix_cost_logs_txid_id_started_at",
+            "txid",
+            "id",
+            "started_at",
+            postgresql_using="brin",
+            postgresql_with={"pages_per_range": "32", "autosummarize": "on"},
+        ),
+        # An adjustment keeps its row's started_at, so this is unique over all partitions.
+        Index(
+            "uq_cost_logs_adjustment",
+            "adjusts_id",
+            "price_version_id",
+            "started_at",
+            unique=True,
+            postgresql_where=text("adjusts_id IS NOT NULL"),
+        ),
+        {"postgresql_partition_by": "RANGE (started_at)"},
+    )
+    __mapper_args__ = {"primary_key": ["id"]}  # noqa: RUF012 - SQLAlchemy's own spelling
+
+    id: Mapped[int] = mapped_column(
+        BigInteger, COST_LOG_IDS, server_default=COST_LOG_IDS.next_value(), nullable=False
     )

@@ -2,7 +2,11 @@
 
 A policy that lets everybody see everything is folded away when a statement is planned; the second
 one narrows it for the tenants' role alone. A login that may act as each role is a member of that
-one too, so the second policy asks who is acting, once per statement.
+one too, so the first of these policies asks who is acting, once per statement.
+
+COPY into a table with row-level security is refused, even where a policy lets everybody do
+everything, and the ledger is written with COPY. So the ledger has none: it becomes the one
+partition of a table that has, and bound tokens read through that one, without a grant on the ledger.
 """
 
 from alembic import op
@@ -48,33 +52,62 @@ _BOUND = ("organization", "team", "api_key")
 _ANY = "coalesce(" + ", ".join(_SET.format(name) for name in _BOUND) + ") IS NOT NULL"
 _OWN = " AND ".join([_ANY, *(_MATCHES.format(name) for name in _BOUND)])
 _SOMEBODY_ELSE = "(SELECT current_user <> 'spendbeat_tenant')"
-# Who may see which rows of the first table sees those of the others that lead there.
+# Who may see which attributions sees what is attributed to them. Only the first asks who acts: for
+# others than tenants all attributions are the answer.
 OWN = {
-    "attributions": _OWN,
+    "attributions": f"{_SOMEBODY_ELSE} OR ({_OWN})",
     "series": "attribution_id = ANY (ARRAY(SELECT id FROM attributions))",
     "spend_buckets": "series_id = ANY (ARRAY(SELECT id FROM series))",
+    "visible_cost_logs": "attribution_id = ANY (ARRAY(SELECT id FROM attributions))",
 }
+_EVERYBODY = "CREATE POLICY everybody ON {table} USING (true) WITH CHECK (true)"
 _RESTRICT = (
-    "CREATE POLICY own ON {table} AS RESTRICTIVE FOR SELECT TO spendbeat_tenant USING ({narrowed})"
+    "CREATE POLICY own ON {table} AS RESTRICTIVE FOR SELECT TO spendbeat_tenant USING ({own})"
 )
 
+# The partition's bounds leave only what holds anyway, so no row is read when it is attached. A
+# statement trigger of a partition does not see what is done through the parent.
+LEDGER = """
+CREATE TABLE visible_cost_logs (LIKE cost_logs INCLUDING COMMENTS)
+  PARTITION BY RANGE (started_at);
+ALTER TABLE visible_cost_logs ATTACH PARTITION cost_logs FOR VALUES FROM (MINVALUE) TO (MAXVALUE);
+SELECT spendbeat_guard('visible_cost_logs');
+GRANT SELECT ON visible_cost_logs TO spendbeat_writer, spendbeat_reader;
+"""
 
-def _policies() -> list[str]:
-    found = [
-        "GRANT USAGE ON SCHEMA public TO spendbeat_tenant",
-        # Where a price came from: names of lists, nobody's own.
-        "GRANT SELECT ON price_versions TO spendbeat_tenant",
-    ]
-    for table, own in OWN.items():
-        narrowed = f"{_SOMEBODY_ELSE} OR ({own})"
-        found += [
-            f"CREATE POLICY everybody ON {table} USING (true) WITH CHECK (true)",
-            _RESTRICT.format(table=table, narrowed=narrowed),
-            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-            f"GRANT SELECT ON {table} TO spendbeat_tenant",
-        ]
-    return found
-
+# As it was, but for the name of the ledger, and that it asks who looks instead of who made it.
+VIEW = """
+CREATE OR REPLACE VIEW token_usage WITH (security_invoker = {invoker}) AS
+SELECT r.id, r.started_at, r.created_at, r.provider, r.model, r.status,
+  a.organization, a.project, a.sprint, a.agent, a.user_id, a.team, a.api_key, a.tags,
+  r.input_tokens + coalesce(j.input_tokens, 0) AS input_tokens,
+  r.output_tokens + coalesce(j.output_tokens, 0) AS output_tokens,
+  r.cache_read_tokens + coalesce(j.cache_read_tokens, 0) AS cache_read_tokens,
+  r.cache_write_tokens + coalesce(j.cache_write_tokens, 0) AS cache_write_tokens,
+  r.cache_write_1h_tokens + coalesce(j.cache_write_1h_tokens, 0) AS cache_write_1h_tokens,
+  r.reasoning_tokens + coalesce(j.reasoning_tokens, 0) AS reasoning_tokens,
+  r.audio_input_tokens + coalesce(j.audio_input_tokens, 0) AS audio_input_tokens,
+  r.audio_output_tokens + coalesce(j.audio_output_tokens, 0) AS audio_output_tokens,
+  CASE WHEN (r.cost_usd IS NULL)::integer + coalesce(j.unpriced, 0) <= 0
+    THEN coalesce(r.cost_usd, 0) + coalesce(j.cost_usd, 0) END AS cost_usd,
+  coalesce(j.adjustments, 0) AS adjustments,
+  r.request_id, r.trace_id, r.session_id, r.end_user
+FROM {ledger} AS r
+LEFT JOIN (
+  SELECT adjusts_id, started_at, count(*) AS adjustments,
+    sum(cost_usd) AS cost_usd, sum(unpriced) AS unpriced,
+    sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
+    sum(cache_read_tokens)::bigint AS cache_read_tokens,
+    sum(cache_write_tokens)::bigint AS cache_write_tokens,
+    sum(cache_write_1h_tokens)::bigint AS cache_write_1h_tokens,
+    sum(reasoning_tokens)::bigint AS reasoning_tokens,
+    sum(audio_input_tokens)::bigint AS audio_input_tokens,
+    sum(audio_output_tokens)::bigint AS audio_output_tokens
+  FROM {ledger} WHERE adjusts_id IS NOT NULL GROUP BY adjusts_id, started_at
+) AS j ON j.adjusts_id = r.id AND j.started_at = r.started_at
+LEFT JOIN attributions AS a ON a.id = r.attribution_id
+WHERE r.adjusts_id IS NULL
+"""
 
 COMMENTS = {
     "api_tokens": {
@@ -91,17 +124,32 @@ OLDER_COMMENTS = {
 
 
 def upgrade() -> None:
-    for statement in (TOKENS, *comments.statements(COMMENTS), *_policies()):
+    op.execute(TOKENS)
+    for statement in comments.statements(COMMENTS):
         op.execute(statement)
+    op.execute(LEDGER)
+    op.execute("GRANT USAGE ON SCHEMA public TO spendbeat_tenant")
+    for table, own in OWN.items():
+        op.execute(_EVERYBODY.format(table=table))
+        op.execute(_RESTRICT.format(table=table, own=own))
+        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+        op.execute(f"GRANT SELECT ON {table} TO spendbeat_tenant")
+    op.execute(VIEW.format(ledger="visible_cost_logs", invoker="true"))
+    # Where a price came from: names of lists, nobody's own.
+    op.execute("GRANT SELECT ON token_usage, price_versions TO spendbeat_tenant")
 
 
 def downgrade() -> None:
+    op.execute("REVOKE SELECT ON token_usage, price_versions FROM spendbeat_tenant")
+    op.execute(VIEW.format(ledger="cost_logs", invoker="false"))
     for table in OWN:
         op.execute(f"REVOKE SELECT ON {table} FROM spendbeat_tenant")
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY")
         op.execute(f"DROP POLICY own ON {table}")
         op.execute(f"DROP POLICY everybody ON {table}")
-    op.execute("REVOKE SELECT ON price_versions FROM spendbeat_tenant")
     op.execute("REVOKE USAGE ON SCHEMA public FROM spendbeat_tenant")
-    for statement in (OLDER_TOKENS, *comments.statements(OLDER_COMMENTS)):
+    op.execute("ALTER TABLE visible_cost_logs DETACH PARTITION cost_logs")
+    op.execute("DROP TABLE visible_cost_logs")
+    op.execute(OLDER_TOKENS)
+    for statement in comments.statements(OLDER_COMMENTS):
         op.execute(statement)
