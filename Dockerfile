@@ -1,5 +1,5 @@
 # One image for every program of the service; docker-compose.yml says which one runs.
-FROM python:3.13.9-slim-trixie AS build
+FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS build
 WORKDIR /app
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -18,7 +18,7 @@ COPY web web
 COPY worker worker
 COPY migrations migrations
 
-FROM python:3.13.9-slim-trixie
+FROM python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 # No home, no shell, no files of its own: it writes to Postgres and Redis only.
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin spendbeat
 COPY --from=build /opt/venv /opt/venv

@@ -28,6 +28,7 @@ KNOWN = {
     "chromium": Tool(("chromium", "chromium-browser", "google-chrome"), "chromium", unpacked=False),
     "prometheus": Tool(("prometheus",), "prometheus", unpacked=True),
     "promtool": Tool(("promtool",), "prometheus", unpacked=True),
+    "wget": Tool(("wget",), "wget", unpacked=True),
 }
 
 
