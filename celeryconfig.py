@@ -119,6 +119,11 @@ beat_schedule = {
         "schedule": 300.0,
         "options": {"expires": 300.0},
     },
+    "prune-feed": {
+        "task": "tasks.maintenance.prune_feed",
+        "schedule": 300.0,
+        "options": {"expires": 300.0},
+    },
     "settle": {
         "task": "tasks.pricing.settle",
         "schedule": 60.0,

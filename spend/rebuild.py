@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from spend import audit, cursors, ticks
+from spend import audit, cursors, feed, ticks
 from spend.audit import AuditResult
 from spend.budgets import sums
 from spend.errors import BadInputError
@@ -38,7 +38,7 @@ def shard(session: Session, provider: str) -> RebuildResult:
     session.execute(query("rollups", "prepare"), {"lock": sums.LOCK})
     before = audit.verify(session, provider)
     zone = session.scalars(query("rollups", "zone")).one()
-    binds = {"provider": provider, "zone": zone, "budgets": False}
+    binds = {"provider": provider, "zone": zone, "budgets": False, **feed.UNTOLD}
     for name in ("clear_buckets", "buckets_from_seals"):
         session.execute(query("rebuild", name), binds)
     rows = sum(_count(session, binds | part) for part in _everything(session, tick))
@@ -47,6 +47,7 @@ def shard(session: Session, provider: str) -> RebuildResult:
     sums.recompute(session, provider=provider)
     cursors.reset(session, provider, tick)
     audit.record(session, before, "rebuild")
+    feed.put_reset(session)
     return RebuildResult(provider, rows, before)
 
 
@@ -89,3 +90,4 @@ def set_zone(session: Session, zone: str) -> None:
     binds = {"provider": None, "zone": zone}
     session.execute(query("rebuild", "clear_days"), binds)
     session.execute(query("rebuild", "days_from_buckets"), binds)
+    feed.put_reset(session)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from spend import cursors, ticks
+from spend import cursors, feed, ticks
 from spend.budgets.sums import LOCK
 from spend.cursors import News, Position
 from spend.errors import SpendbeatError
@@ -128,6 +128,10 @@ def _apply(session: Session, provider: str, batch: Batch) -> tuple[int, int, boo
         "last_id": batch.last_id,
         "zone": zone,
         "budgets": budgets,
+        "feed": True,
+        "lines": feed.LINES,
+        # In the middle of a tick there is no moment up to which all is counted.
+        "counted_tick": None if batch.after.cut_tick_id else batch.after.tick_id,
     }
     rows, buckets, moved = session.execute(query("rollups", "apply"), binds).one()
     if batch.expected is not None and rows != batch.expected:

@@ -78,5 +78,6 @@ def _look_again(task: LedgerTask, result: "Checked") -> None:
 def _tell(run: Run, result: "Checked") -> None:
     for failed in result.judged.failed:
         log.error("budget %s: it could not be judged, and is tried again later", failed)
+    run.ring()
     if result.told:
         run.send(delivery.ring, expires=RING_SECONDS)

@@ -1,7 +1,10 @@
+from datetime import UTC, datetime, timedelta
+
 from spend import audit as audits
-from spend import conflicts, partitions, ticks
+from spend import conflicts, feed, partitions, ticks
 from worker.base import LedgerTask
 from worker.celery import app
+from worker.settings import settings
 
 # An audit reads the whole ledger. Below the visibility timeout in celeryconfig.
 _SOFT_LIMIT = 1700
@@ -14,6 +17,13 @@ def prune(self: LedgerTask) -> int:
     with self.transaction() as run:
         conflicts.prune(run.session)
         return ticks.prune(run.session)
+
+
+@app.task(bind=True, base=LedgerTask)
+def prune_feed(self: LedgerTask) -> int:
+    """Forget what listeners of /events cannot ask for any more, heard or not."""
+    with self.transaction() as run:
+        return feed.prune(run.session, datetime.now(UTC) - timedelta(hours=settings().feed_hours))
 
 
 @app.task(

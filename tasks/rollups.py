@@ -17,6 +17,8 @@ def roll_up(self: LedgerTask, provider: str) -> rollups.RollupResult:
     """
     with self.transaction() as run:
         result = rollups.advance(run.session, provider, batch_rows=settings().batch_rows)
+        if result.rows:
+            run.ring()
         if result.budgets:
             run.send(budgets.check, provider=provider, expires=budgets.RING_SECONDS)
         if result.more:

@@ -13,6 +13,7 @@ from spend.lengths import length
 from web import asking
 from web import openapi_alerts as described
 from web.calls import Answer, Call, Calls, Door
+from worker import bell
 
 _LOOK = ("read", "alerts")
 _CHANGE = ("alerts",)
@@ -60,6 +61,7 @@ def acknowledge(call: Call) -> Answer:
     note = asking.fields(call, "note").get("note", "")
     with call.changing() as session:
         alert = states.acknowledge(session, _id(call), by=call.by, note=note, now=_now())
+    bell.ring()
     return Answer(listing.as_json(alert))
 
 
@@ -73,6 +75,7 @@ def snooze(call: Call) -> Answer:
         alert = states.snooze(
             session, _id(call), until=until, by=call.by, note=said.get("note", ""), now=now
         )
+    bell.ring()
     return Answer(listing.as_json(alert))
 
 
@@ -82,6 +85,7 @@ def resolve(call: Call) -> Answer:
     note = asking.fields(call, "note").get("note", "")
     with call.changing() as session:
         alert = states.resolve(session, _id(call), by=call.by, note=note, now=_now())
+    bell.ring()
     return Answer(listing.as_json(alert))
 
 
@@ -93,6 +97,7 @@ def replay(call: Call) -> Answer:
     channel = asking.fields(call, "channel").get("channel")
     with call.changing() as session:
         again = states.replay(session, _id(call), by=call.by, now=_now(), channel=channel)
+    bell.ring()
     return Answer({"again": again})
 
 

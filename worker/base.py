@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from spend.errors import SpendbeatError, UnavailableError
-from worker import database
+from worker import bell, database
 
 log = get_task_logger("spendbeat")
 
@@ -50,15 +50,27 @@ class Run:
     """One transaction of a task."""
 
     session: Session
-    _later: list[tuple[Task[..., Any], dict[str, Any], float]] = field(default_factory=list)
+    tells: bool = False
+    _later: list[tuple[Task[..., Any], dict[str, Any], float, str]] = field(default_factory=list)
 
-    def send(self, task: Task[..., Any], *, expires: float, **kwargs: Any) -> None:
-        """Send a message once this transaction has been committed, and not otherwise."""
-        self._later.append((task, kwargs, expires))
+    def send(
+        self, task: Task[..., Any], *, expires: float, note: str = "", **kwargs: Any
+    ) -> None:
+        """Send a message once this transaction has been committed, and not otherwise.
+
+        note: what Flower shows beside the arguments, for people only.
+        """
+        self._later.append((task, kwargs, expires, note))
+
+    def ring(self) -> None:
+        """Once this transaction has been committed, tell listeners of the feed to look."""
+        self.tells = True
 
     def deliver(self) -> None:
-        for task, kwargs, expires in self._later:
-            task.apply_async(kwargs=kwargs, expires=expires)
+        if self.tells:
+            bell.ring()
+        for task, kwargs, expires, note in self._later:
+            task.apply_async(kwargs=kwargs, expires=expires, argsrepr=note)
 
 
 class LedgerTask(Task[..., Any]):

@@ -67,6 +67,15 @@ class Settings(BaseSettings):
     web_body_mib: int = Field(16, ge=1, le=256, description="most MiB of a body as it is sent")
     web_unpacked_mib: int = Field(64, ge=1, le=1024, description="most MiB of a body unpacked")
     web_events: int = Field(10_000, ge=1, le=100_000, description="most events of one request")
+    web_streams: int = Field(
+        1000, ge=0, le=100_000, description="listeners of /events that one of them has; 0 is none"
+    )
+    web_streams_per_token: int = Field(
+        100, ge=1, le=100_000, description="most of them with the same token"
+    )
+    feed_hours: float = Field(
+        24.0, ge=0.1, le=720, description="hours after which a listener cannot resume any more"
+    )
     concurrency: int = Field(2, ge=1, le=256, description="processes of the worker")
     tick_seconds: float = Field(5.0, ge=0.1, le=3600, description="time between two ticks")
     check_seconds: float = Field(

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from sqlalchemy.orm import Session
 
-from spend import notes
+from spend import feed, notes
 from spend.alerts import listing, messages
 from spend.alerts.alert import Alert, Contributors, Resolution, State
 from spend.alerts.lines import Line
@@ -196,6 +196,7 @@ def _remember(
 ) -> None:
     binds = {"id": alert_id, "now": now, "change": change, "by": by, "note": note, "until": until}
     session.execute(query("alerts", "remember"), binds)
+    feed.put_alert(session, alert_id, change, by=by)
 
 
 def _values(crossing: Crossing, contributors: Contributors, now: datetime) -> dict[str, object]:

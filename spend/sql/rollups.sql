@@ -12,7 +12,7 @@ SELECT zone, EXISTS (SELECT FROM budget_queries) AS budgets FROM reporting_zone
 
 -- name: apply
 -- One batch of one shard: a single scan makes one delta, and the delta moves all four tables,
--- each in key order, and says which budgets moved. Ids bound the scan; the transactions between two ticks select the rows.
+-- each in key order, says which budgets moved, and tells the feed. Ids bound the scan; the transactions between two ticks select the rows.
 -- Budgets are found from what is in the delta, by the keys of its series, so that those that it
 -- does not touch cost nothing; without :budgets the planner leaves all of that out. OFFSET 0 makes
 -- it look each of them up: it cannot know how few there are, and would read all budgets.
@@ -162,6 +162,31 @@ news AS (
   SELECT :provider, array_agg(budget_id), array_agg(period_start) FROM budget_periods
   HAVING count(*) > 0
   RETURNING 1
+),
+shares AS (
+  SELECT a.organization, a.team, a.api_key, sum(d.requests) AS requests,
+    sum(d.unpriced) AS unpriced, sum(d.total_cost) AS total_cost
+  FROM (
+    SELECT attribution_id, sum(requests) AS requests, sum(unpriced) AS unpriced,
+      sum(total_cost) AS total_cost
+    FROM delta WHERE CAST(:feed AS boolean) GROUP BY 1
+  ) AS d
+  LEFT JOIN attributions AS a ON a.id = d.attribution_id
+  GROUP BY 1, 2, 3
+),
+lines AS (
+  SELECT *, row_number() OVER (ORDER BY abs(total_cost) DESC, requests DESC) AS place FROM shares
+),
+feed AS (
+  INSERT INTO feed_entries (kind, body)
+  SELECT 'spend', jsonb_build_object('provider', CAST(:provider AS text),
+    'counted_to', (SELECT at FROM ticks WHERE id = CAST(:counted_tick AS bigint)),
+    'lines', coalesce(jsonb_agg(jsonb_build_array(organization, team, api_key, requests, unpriced,
+      CAST(trim_scale(total_cost) AS text)) ORDER BY place) FILTER (WHERE place <= :lines), '[]'),
+    'rest', CASE WHEN count(*) > :lines THEN jsonb_build_array(count(*) - :lines,
+      sum(requests) FILTER (WHERE place > :lines), sum(unpriced) FILTER (WHERE place > :lines),
+      CAST(trim_scale(sum(total_cost) FILTER (WHERE place > :lines)) AS text)) END)
+  FROM lines HAVING count(*) > 0
 )
 SELECT coalesce(sum(ledger_rows), 0) AS rows, count(*) AS buckets,
   EXISTS (SELECT FROM news) AS budgets

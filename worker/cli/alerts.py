@@ -12,6 +12,7 @@ from spend.amounts import dollars
 from spend.budgets import store
 from spend.budgets.definition import SEVERITIES
 from spend.errors import BadInputError
+from worker import bell
 from worker.cli.attribution import who
 from worker.cli.output import moment, print_json, print_table
 from worker.database import transaction
@@ -209,6 +210,7 @@ def replay(*, alert_ids: Sequence[int], channel: str | None, as_json: bool) -> N
             states.replay(session, id_, by=who(), now=now, channel=channel)
             for id_ in sorted(alert_ids)
         )
+    bell.ring()
     if as_json:
         print_json({"again": again})
     elif again:
@@ -218,6 +220,7 @@ def replay(*, alert_ids: Sequence[int], channel: str | None, as_json: bool) -> N
 
 
 def _tell(found: Sequence[Alert], *, as_json: bool) -> None:
+    bell.ring()
     if as_json:
         print_json([listing.as_json(alert) for alert in found])
     else:
