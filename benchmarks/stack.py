@@ -51,34 +51,44 @@ def server() -> Iterator[str]:
 
 
 @contextmanager
-def database(server_url: str) -> Iterator[str]:
+def database(server_url: str, *, keep: bool = False) -> Iterator[str]:
     """A migrated database of our own, which DATABASE_URL names meanwhile; dropped afterwards."""
     name = f"spendbeat_bench_{uuid.uuid4().hex[:8]}"
     admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     url = make_url(server_url).set(database=name).render_as_string(False)
+    try:
+        with named(url):
+            engine = make_engine(url, None)
+            with engine.connect() as connection:
+                schema.upgrade(connection)
+                for month in ("2026-10-15Z", "2026-11-15Z"):
+                    connection.execute(text("SELECT spendbeat_ensure_month(:at)"), {"at": month})
+                connection.commit()
+            engine.dispose()
+            yield url
+    finally:
+        if not keep:
+            with admin.connect() as connection:
+                connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        admin.dispose()
+
+
+@contextmanager
+def named(url: str) -> Iterator[None]:
+    """DATABASE_URL is this one, for everything that reads it."""
     before = os.environ.get("DATABASE_URL")
     os.environ["DATABASE_URL"] = url
     _forget()
     try:
-        engine = make_engine(url, None)
-        with engine.connect() as connection:
-            schema.upgrade(connection)
-            for month in ("2026-10-15Z", "2026-11-15Z"):
-                connection.execute(text("SELECT spendbeat_ensure_month(:at)"), {"at": month})
-            connection.commit()
-        engine.dispose()
-        yield url
+        yield
     finally:
         _forget()
         if before is None:
             del os.environ["DATABASE_URL"]
         else:
             os.environ["DATABASE_URL"] = before
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
 
 
 def _forget() -> None:

@@ -17,6 +17,7 @@ class InboxEvent(Base):
     __table_args__ = (
         CheckConstraint("route IN ('gateway', 'litellm')", name="route"),
         Index("ix_event_inbox_id", "id", postgresql_where=text("error IS NULL")),
+        Index("ix_event_inbox_rejected", "id", postgresql_where=text("error IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

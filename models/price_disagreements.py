@@ -1,7 +1,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, Date, Identity, Text, text
+from sqlalchemy import BigInteger, Date, Identity, Index, Text, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,6 +13,7 @@ class PriceDisagreement(Base):
     """Requests of which another cost is known than the booked one, added up by batch, then day."""
 
     __tablename__ = "price_disagreements"
+    __table_args__ = (Index("ix_price_disagreements_found_at", "found_at"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     day: Mapped[date] = mapped_column(Date, nullable=False, comment="of started_at, UTC")

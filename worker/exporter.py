@@ -59,6 +59,7 @@ class PostgresCollector:
                 found += _litellm(connection)
                 found += budget_figures.collect(connection, self._budgets)
                 found += _outbox(connection)
+                found += _inbox(connection)
                 found.append(metrics.MONTHS_AHEAD.one(_months_ahead(connection)))
                 found.append(_capped(connection))
         except SQLAlchemyError as error:
@@ -191,11 +192,21 @@ def _outbox(connection: Connection) -> list[Metric]:
         metrics.OUTBOX_WAITING: "waiting",
         metrics.OUTBOX_AGE: "age",
         metrics.OUTBOX_DEAD: "dead",
+        metrics.CHANNEL_DISABLED: "disabled",
     }
     found = [figure.many(rows, column) for figure, column in columns.items()]
     tried = connection.execute(query("metrics", "deliveries"), most).all()
     counts = {metrics.DELIVERIES: "attempts", metrics.DELIVERY_SECONDS: "seconds"}
     return found + [figure.many(tried, column) for figure, column in counts.items()]
+
+
+def _inbox(connection: Connection) -> Iterator[Metric]:
+    inbox = connection.execute(query("metrics", "inbox"), {"most": metrics.MOST_INBOX}).one()
+    yield metrics.INBOX_WAITING.one(inbox.waiting)
+    yield metrics.INBOX_REJECTED.one(inbox.rejected)
+    yield metrics.INBOX_AGE.one(inbox.age)
+    size = connection.execute(query("metrics", "size")).one()
+    yield metrics.DATABASE_BYTES.one(size.bytes)
 
 
 def _months_ahead(connection: Connection) -> int:

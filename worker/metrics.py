@@ -17,6 +17,7 @@ MOST_MODELS = 200
 MOST_PROVIDERS = 100
 MOST_GATEWAYS = 100
 MOST_CHANNELS = 100
+MOST_INBOX = 10_000
 MOST_BUDGETS = 500  # unless SPENDBEAT_METRICS_BUDGETS says otherwise
 OTHER = "other"
 
@@ -104,7 +105,8 @@ TOKENS = Figure(
 
 DISAGREEMENTS = Figure(
     "spendbeat_price_disagreements",
-    "Costs that are known beside the booked one and differ from it by more than the tolerance.",
+    "Costs that are known beside the booked one and differ from it by more than the tolerance,"
+    " found in the last 30 days.",
     ("provider",),
 )
 DISAGREEMENT_DOLLARS = Figure(
@@ -208,7 +210,25 @@ CHECKS_OVERDUE = Figure(
     "Budgets that were changed, or whose time had come, over a minute ago, and are not checked.",
 )
 
+INBOX_WAITING = Figure(
+    "spendbeat_inbox_waiting",
+    "Events that gateways put into Postgres and that are not booked; counted up to 10,000.",
+)
+INBOX_REJECTED = Figure(
+    "spendbeat_inbox_rejected",
+    "Events that are kept since they could not be booked; counted up to 10,000.",
+)
+INBOX_AGE = Figure(
+    "spendbeat_inbox_age_seconds", "Age of the oldest of those that wait, 0 if there is none."
+)
+DATABASE_BYTES = Figure("spendbeat_database_bytes", "Size of the database on its disk.")
+
 _CHANNEL = ("channel",)
+CHANNEL_DISABLED = Figure(
+    "spendbeat_channel_disabled",
+    "1 if nothing is sent to a channel, by hand or since its receiver is gone, otherwise 0.",
+    _CHANNEL,
+)
 OUTBOX_WAITING = Figure(
     "spendbeat_outbox_waiting", "Messages that a channel has yet to take.", _CHANNEL
 )

@@ -44,8 +44,8 @@ FROM (
 GROUP BY 1, 2
 
 -- name: disagreements
--- Requests whose costs disagree, by provider, and what they are apart; 0 where there are none.
--- Providers beyond :most, by dollars, are one line.
+-- Requests whose costs were found to disagree in the last 30 days, by provider, and what they are
+-- apart; 0 where there are none. Providers beyond :most, by dollars, are one line.
 SELECT CASE WHEN place <= :most THEN provider ELSE 'other' END AS provider,
   sum(requests) AS requests, sum(dollars) AS dollars
 FROM (
@@ -53,6 +53,7 @@ FROM (
     row_number() OVER (ORDER BY sum(dollars) DESC, provider) AS place
   FROM (
     SELECT provider, requests, difference_usd AS dollars FROM price_disagreements
+    WHERE found_at > now() - INTERVAL '30 days'
     UNION ALL SELECT provider, 0, 0 FROM cursors
   ) AS seen
   GROUP BY provider
@@ -151,11 +152,13 @@ SELECT
   ) AS overdue
 
 -- name: outbox
--- What waits for each channel, since when, and what was given up. Those beyond :most are one line.
+-- What waits for each channel, since when, what was given up, and whether it is disabled. Those
+-- beyond :most are one line; those that were removed and have nothing left are none.
 SELECT CASE WHEN place <= :most THEN name ELSE 'other' END AS channel, sum(waiting) AS waiting,
-  sum(dead) AS dead, coalesce(extract(epoch FROM clock_timestamp() - min(oldest)), 0) AS age
+  sum(dead) AS dead, coalesce(extract(epoch FROM clock_timestamp() - min(oldest)), 0) AS age,
+  count(*) FILTER (WHERE state = 'disabled') AS disabled
 FROM (
-  SELECT c.name, left_over.waiting, left_over.oldest, given_up.dead,
+  SELECT c.name, c.state, left_over.waiting, left_over.oldest, given_up.dead,
     row_number() OVER (ORDER BY left_over.waiting DESC, c.id) AS place
   FROM channels AS c
   CROSS JOIN LATERAL (
@@ -165,8 +168,24 @@ FROM (
   CROSS JOIN LATERAL (
     SELECT count(*) AS dead FROM outbox AS o WHERE o.channel_id = c.id AND o.state = 'dead'
   ) AS given_up
+  WHERE c.state <> 'removed' OR left_over.waiting > 0 OR given_up.dead > 0
 ) AS each_channel
 GROUP BY 1
+
+-- name: inbox
+-- Events that wait to be booked, since when, and those that could not be; no more than :most of each
+-- are counted, so that a full inbox costs no more than an empty one.
+SELECT
+  (SELECT count(*) FROM (
+    SELECT FROM event_inbox WHERE error IS NULL LIMIT :most) AS bounded) AS waiting,
+  (SELECT count(*) FROM (
+    SELECT FROM event_inbox WHERE error IS NOT NULL LIMIT :most) AS bounded) AS rejected,
+  coalesce(extract(epoch FROM clock_timestamp() - (
+    SELECT arrived_at FROM event_inbox WHERE error IS NULL ORDER BY id LIMIT 1)), 0) AS age
+
+-- name: size
+-- Bytes of the whole database, as the file system knows them.
+SELECT pg_database_size(current_database()) AS bytes
 
 -- name: deliveries
 -- Attempts of all time by channel, result and reason. Channels beyond :most are one line.

@@ -169,3 +169,61 @@ def test_deliveries_are_counted_and_what_waits_has_an_age(
     counted = {"channel": "ops", "result": "delivered", "reason": "accepted"}
     assert found.value("spendbeat_deliveries_total", **counted) == 1
     assert found.value("spendbeat_delivery_seconds_total", channel="ops") == 0.75
+
+
+def test_what_waits_in_the_inbox_and_what_could_not_be_booked_is_seen(
+    books: Books, scrape: Callable[[], Scrape], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each up to a bound, so that a full inbox does not cost a scrape more than its time."""
+    found = scrape()
+    assert found.value("spendbeat_inbox_waiting") == 0
+    assert found.value("spendbeat_inbox_age_seconds") == 0
+    assert (found.value("spendbeat_database_bytes") or 0) > 1_000_000
+    rows = (
+        "INSERT INTO event_inbox (route, body, arrived_at, error)"
+        " SELECT 'gateway', '{}', now() - make_interval(mins => n),"
+        "  CASE WHEN n %% 3 = 0 THEN 'x' END FROM generate_series(1, 30) AS n"
+    )
+    with books.engine.begin() as connection:
+        connection.exec_driver_sql(rows)
+    found = scrape()
+    assert found.value("spendbeat_inbox_waiting") == 20
+    assert found.value("spendbeat_inbox_rejected") == 10
+    assert 60 <= (found.value("spendbeat_inbox_age_seconds") or 0) < 120
+    monkeypatch.setattr("worker.metrics.MOST_INBOX", 7)
+    found = scrape()
+    assert found.value("spendbeat_inbox_waiting") == 7
+    assert found.value("spendbeat_inbox_rejected") == 7
+
+
+def test_a_channel_that_is_disabled_is_seen_and_one_that_is_removed_is_not(
+    books: Books, scrape: Callable[[], Scrape]
+) -> None:
+    """Unless it has something left."""
+    for name in ("ops", "off", "older"):
+        outboxes.channel(name)
+    outboxes.put(outboxes.channel("old"))
+    with books.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE channels SET state = 'disabled' WHERE name = 'off'")
+        connection.exec_driver_sql("UPDATE channels SET state = 'removed' WHERE name LIKE 'old%%'")
+    found = scrape()
+    name = "spendbeat_channel_disabled"
+    assert [found.value(name, channel=c) for c in ("ops", "off", "old", "older")] == [0, 1, 0, None]
+    assert found.value("spendbeat_outbox_waiting", channel="old") == 1
+
+
+def test_only_what_was_found_to_disagree_lately_is_counted(
+    books: Books, scrape: Callable[[], Scrape]
+) -> None:
+    """The table grows with the days; a scrape does not read them all."""
+    rows = (
+        "INSERT INTO price_disagreements (day, provider, model, booked_source, other_source,"
+        " requests, booked_usd, other_usd, difference_usd, example_row_id, found_at)"
+        " SELECT '2020-01-01', 'openai', 'm', 'computed', 'gateway', 5, 1, 2, 1, 1,"
+        "  now() - make_interval(days => days) FROM unnest(ARRAY[1, 29, 31]) AS days"
+    )
+    with books.engine.begin() as connection:
+        connection.exec_driver_sql(rows)
+    found = scrape()
+    assert found.value("spendbeat_price_disagreements", provider="openai") == 10
+    assert found.value("spendbeat_price_disagreement_dollars", provider="openai") == 2
