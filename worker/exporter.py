@@ -60,6 +60,7 @@ class PostgresCollector:
                 found += budget_figures.collect(connection, self._budgets)
                 found += _outbox(connection)
                 found += _inbox(connection)
+                found += _feed(connection)
                 found.append(metrics.MONTHS_AHEAD.one(_months_ahead(connection)))
                 found.append(_capped(connection))
         except SQLAlchemyError as error:
@@ -205,6 +206,12 @@ def _inbox(connection: Connection) -> Iterator[Metric]:
     yield metrics.INBOX_WAITING.one(inbox.waiting)
     yield metrics.INBOX_REJECTED.one(inbox.rejected)
     yield metrics.INBOX_AGE.one(inbox.age)
+
+
+def _feed(connection: Connection) -> Iterator[Metric]:
+    feed = connection.execute(query("metrics", "feed")).one()
+    yield metrics.FEED_POSITION.one(feed.newest)
+    yield metrics.FEED_AGE.one(feed.age)
     size = connection.execute(query("metrics", "size")).one()
     yield metrics.DATABASE_BYTES.one(size.bytes)
 

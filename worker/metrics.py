@@ -221,6 +221,11 @@ INBOX_REJECTED = Figure(
 INBOX_AGE = Figure(
     "spendbeat_inbox_age_seconds", "Age of the oldest of those that wait, 0 if there is none."
 )
+FEED_POSITION = Figure("spendbeat_feed_position", "Newest position in the feed of events.")
+FEED_AGE = Figure(
+    "spendbeat_feed_age_seconds",
+    "Age of the oldest event without a position, 0 if there is none; they wait for who listens.",
+)
 DATABASE_BYTES = Figure("spendbeat_database_bytes", "Size of the database on its disk.")
 
 _CHANNEL = ("channel",)

@@ -183,6 +183,13 @@ SELECT
   coalesce(extract(epoch FROM clock_timestamp() - (
     SELECT arrived_at FROM event_inbox WHERE error IS NULL ORDER BY id LIMIT 1)), 0) AS age
 
+-- name: feed
+-- How far the feed is numbered, and since when the oldest entry waits for its number. Without
+-- anybody who listens, entries wait until they are forgotten.
+SELECT coalesce((SELECT newest FROM feed_state), 0) AS newest,
+  coalesce(extract(epoch FROM clock_timestamp() - (
+    SELECT at FROM feed_entries WHERE position IS NULL ORDER BY id LIMIT 1)), 0) AS age
+
 -- name: size
 -- Bytes of the whole database, as the file system knows them.
 SELECT pg_database_size(current_database()) AS bytes

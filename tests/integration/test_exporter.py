@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from spend import attributions, audit, rollups, ticks
+from spend import attributions, audit, feed, rollups, ticks
 from spend.attribution import limits
 from spend.attribution.mix import Mix
 from spend.delivery import dispatch
@@ -227,3 +227,21 @@ def test_only_what_was_found_to_disagree_lately_is_counted(
     found = scrape()
     assert found.value("spendbeat_price_disagreements", provider="openai") == 10
     assert found.value("spendbeat_price_disagreement_dollars", provider="openai") == 2
+
+
+def test_events_that_nobody_has_numbered_have_an_age(
+    books: Books, scrape: Callable[[], Scrape]
+) -> None:
+    assert scrape().value("spendbeat_feed_age_seconds") == 0
+    assert scrape().value("spendbeat_feed_position") == 0
+    with transaction() as session:
+        feed.put_reset(session)
+        feed.put_reset(session)
+    with books.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE feed_entries SET at = at - interval '100 seconds'")
+    assert (scrape().value("spendbeat_feed_age_seconds") or 0) >= 100
+    with transaction() as session:
+        feed.number(session)
+    found = scrape()
+    assert found.value("spendbeat_feed_age_seconds") == 0
+    assert found.value("spendbeat_feed_position") == 2
