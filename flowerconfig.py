@@ -5,9 +5,12 @@ The environment (FLOWER_ADDRESS, FLOWER_PORT, FLOWER_BASIC_AUTH) and the command
 
 import os as _os
 
+from flower.views.tasks import TASK_COLUMNS as _HEADINGS
+
 from worker.broker import require_servers_or_exit as _require_servers_or_exit
 from worker.celery import app as _app
 from worker.flower_login import require_login_or_exit as _require_login_or_exit
+from worker.flower_words import described as _described
 from worker.settings import settings as _settings
 
 _require_servers_or_exit()
@@ -21,6 +24,8 @@ port = int(_os.environ.get("FLOWER_PORT") or _settings().flower_port)
 max_tasks = 2000
 max_workers = 200
 purge_offline_workers = 3600
-tasks_columns = "name,uuid,kwargs,state,result,received,started,runtime,worker"
+tasks_columns = "args,state,result,received,runtime,worker,name,uuid"
+_HEADINGS["args"] = "What it does"
+format_task = _described
 
 _require_login_or_exit(address)

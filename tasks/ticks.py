@@ -15,7 +15,8 @@ def take(self: LedgerTask) -> ticks.TickResult:
         if result.span:
             ticks.summarize(run.session, result.span)
         for provider in result.shards:
-            run.send(roll_up, provider=provider, expires=RING_SECONDS)
+            note = f"up to tick {result.tick_id}"
+            run.send(roll_up, provider=provider, expires=RING_SECONDS, note=note)
         if inbox.waiting(run.session):
             run.send(capture.drain, expires=capture.RING_SECONDS)
     return result

@@ -53,9 +53,7 @@ class Run:
     tells: bool = False
     _later: list[tuple[Task[..., Any], dict[str, Any], float, str]] = field(default_factory=list)
 
-    def send(
-        self, task: Task[..., Any], *, expires: float, note: str = "", **kwargs: Any
-    ) -> None:
+    def send(self, task: Task[..., Any], *, expires: float, note: str = "", **kwargs: Any) -> None:
         """Send a message once this transaction has been committed, and not otherwise.
 
         note: what Flower shows beside the arguments, for people only.
@@ -70,7 +68,8 @@ class Run:
         if self.tells:
             bell.ring()
         for task, kwargs, expires, note in self._later:
-            task.apply_async(kwargs=kwargs, expires=expires, argsrepr=note)
+            shown: dict[str, Any] = {"argsrepr": note}  # which Celery's types do not know
+            task.apply_async(kwargs=kwargs, expires=expires, **shown)
 
 
 class LedgerTask(Task[..., Any]):

@@ -2,14 +2,18 @@
 
 import base64
 import json
+import os
 import urllib.error
 import urllib.request
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 from pytest_celery import CeleryTestSetup
 
+from tests.support.books import Books
 from tests.support.waiting import wait_for
+from tests.tools import tool
 from worker.celery import app
 
 LOGIN = "somebody:a-password"
@@ -67,6 +71,42 @@ def test_flower_shows_our_tasks_to_who_has_the_login(
     (tick, *_) = wait_for(ticks, "a tick that Flower has seen end")
     assert "'outcome': 'taken'" in tick["result"]
     assert get(port, "/tasks", LOGIN)[0] == 200
+
+
+def test_its_page_says_in_words_what_tasks_do(
+    celery_setup: CeleryTestSetup, start: Any, port: int, books: Books
+) -> None:
+    """In a real browser; a provider with markup in its name is a text like any other."""
+    start("flower", "flower", FLOWER_PORT=str(port), FLOWER_BASIC_AUTH=LOGIN)
+    wait_for(lambda: get(port, "/")[0] == 401, "a page that asks for the login")
+    hostile = "<img src=x onerror=document.title='taken'>"
+    books.spend("openai")
+    books.spend(hostile)
+    start("beat", "beat")
+    user, _, password = LOGIN.partition(":")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(tool("chromium")), args=["--no-sandbox"]
+        )
+        page = browser.new_page(
+            http_credentials={"username": user, "password": password},
+            viewport={"width": 1500, "height": 800},
+        )
+
+        def told() -> str:
+            page.goto(f"http://127.0.0.1:{port}/tasks?name=tasks.rollups.roll_up")
+            page.wait_for_selector("#tasks-table tbody tr")
+            return page.inner_text("#tasks-table")
+
+        for provider in ("openai", hostile):
+            line = f"Count what is new from {provider}, up to tick "
+            wait_for(lambda line=line: line in told(), f"{line!r} on the page", 60)
+        assert page.title() != "taken"
+        if picture := os.environ.get("SPENDBEAT_PICTURES"):
+            page.goto(f"http://127.0.0.1:{port}/tasks")
+            page.wait_for_selector("#tasks-table tbody tr")
+            page.screenshot(path=f"{picture}/flower.png")
+        browser.close()
 
 
 def test_flower_does_not_start_open_to_others(start: Any, port: int) -> None:
