@@ -29,10 +29,9 @@ def test_arguments_are_in_the_sentence_and_what_the_sender_noted_behind_it() -> 
 
 def test_a_result_says_what_was_found_and_not_what_was_asked_for() -> None:
     result = "{'provider': 'openai', 'outcome': 'moved', 'rows': 12, 'tick_id': 812, 'buckets': 0}"
-    said = shown(
-        "tasks.rollups.roll_up", "{'provider': 'openai'}", result=result + " 'buckets': 0}"
-    )
-    assert said.result == "moved, rows 12, tick id 812, more"
+    said = shown("tasks.rollups.roll_up", "{'provider': 'openai'}", result=result)
+    assert said.result == "moved, rows 12, tick id 812"
+    assert shown("tasks.ticks.take", "{}", result="{'more': True}").result == "more"
     assert shown("tasks.ticks.take", "{}", result="{'outcome': '', 'rows': 0}").result == "nothing"
 
 
