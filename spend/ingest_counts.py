@@ -14,6 +14,7 @@ REQUESTS: Final = (
     "booked",
     "invalid",  # 400, 422
     "unauthorized",  # 401, 403
+    "limited",  # 429
     "too_large",  # 413
     "unsupported",  # 415
     "incomplete",  # its sender went away or was too slow

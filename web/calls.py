@@ -167,6 +167,7 @@ class Calls:
         try:
             token = await self._service.tokens.require(request, *door.scopes, tenants=door.tenants)
             self._service.notes.used(token.id)
+            await self._service.admit(request, token, "ask")
             answer = await self._acted(request, token, door)
             if door.kind not in _QUIET:
                 log.info("%s by %s, answered %d", _route(request), token.name, answer.status)

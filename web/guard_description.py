@@ -69,6 +69,7 @@ _NO = {
     403: _answer("The token lacks the scope guard.", _ERROR),
     413: _answer("Too many bytes; the limit is named.", _ERROR),
     415: _answer("A Content-Type or Content-Encoding that is not taken.", _ERROR),
+    429: _answer("More requests of this token than a limit.", _ERROR, headers=_RETRY),
     503: _answer("Redis or the database does not answer.", _ERROR, headers=_RETRY),
 }
 

@@ -49,6 +49,7 @@ class Guarding:
         try:
             token = await self.service.tokens.require(request, "guard")
             self.service.notes.used(token.id)
+            await self.service.admit(request, token, "guard")
             return await act(self, await self._said(request))
         except Refusal as refusal:
             return refused(refusal)

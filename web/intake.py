@@ -73,6 +73,7 @@ class Intake:
         try:
             token = await self._service.tokens.require(request, "ingest")
             notes.used(token.id)
+            await self._service.admit(request, token, "ingest")
             booked = await self._booked(request, door, kind)
         except Refusal as refusal:
             notes.request(door.route, refusal.result)

@@ -173,6 +173,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
             "problems": [{"index": 3, "id": "req-9", "reason": "model is missing"}],
         },
     ),
+    429: _again("More requests of this token in a minute than a limit that was set."),
     500: _answer("An error of the service; nothing was booked.", _REFUSED),
     503: _again("Too much at once, or no database; nothing was booked, send the same again."),
 }

@@ -110,6 +110,10 @@ def told(
         **answer("Too much at once, or no database; send the same again.", _ERROR),
         "headers": {"Retry-After": again},
     }
+    responses[429] = {
+        **answer("Too many requests of this token in a minute.", _ERROR),
+        "headers": {"Retry-After": again},
+    }
     extra: dict[str, Any] = {"security": [{"token": []}]}
     if parameters:
         extra["parameters"] = list(parameters)

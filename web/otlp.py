@@ -118,6 +118,13 @@ _PARTIAL = {
         }
     },
 }
+
+
+def _again(meaning: str) -> dict[str, Any]:
+    header = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    return {**_either(meaning, _STATUS), "headers": {"Retry-After": header}}
+
+
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: _either("Booked; partialSuccess names spans that cannot be.", _PARTIAL),
     400: _either("No ExportTraceServiceRequest, or damaged gzip.", _STATUS),
@@ -125,12 +132,8 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     403: _either("The token lacks the scope ingest.", _STATUS),
     413: _either("Too many bytes or spans; the limit is named.", _STATUS),
     415: _either("A Content-Type or Content-Encoding that is not taken.", _STATUS),
-    503: {
-        **_either("Too much at once, or no database; send the same again.", _STATUS),
-        "headers": {
-            "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
-        },
-    },
+    429: _again("More requests of this token in a minute than a limit that was set."),
+    503: _again("Too much at once, or no database; send the same again."),
 }
 _TAKES = {
     "requestBody": {

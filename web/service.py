@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.requests import Request
 
 from spend.capture.desk import Desk
+from spend.tokens import Token
 from web.limits import Limits
 from web.loader import Loader
 from web.metrics import WebMetrics
 from web.notes import Notes, ended
+from web.rates import Rates, What
+from web.refusals import Refusal
 from web.tokens import Tokens
 from worker.database import make_engine
 from worker.settings import Settings
@@ -59,7 +63,17 @@ class Service:
         self._pools: list[ThreadPoolExecutor] = []
         self.pool = self.threads(self.limits.threads, "spendbeat-ingest")
         self.in_flight = 0
+        self.rates = Rates(chosen)
         self.closing: list[Callable[[], Awaitable[None]]] = []  # what else ends with it
+        self.closing.append(self.rates.aclose)
+
+    async def admit(self, request: Request, token: Token, what: What) -> None:
+        """Count a request of a token. Raises Refusal: 429 where there were too many of late."""
+        try:
+            await self.rates.admit(token, what)
+        except Refusal:
+            self.metrics.limited(request)
+            raise
 
     def threads(self, count: int, name: str) -> ThreadPoolExecutor:
         """Threads whose work is waited for at the end."""

@@ -76,6 +76,15 @@ class Settings(BaseSettings):
     feed_hours: float = Field(
         24.0, ge=0.1, le=720, description="hours after which a listener cannot resume any more"
     )
+    web_rate: int = Field(
+        1200, ge=0, description="requests per minute and token, events and guard aside; 0: any"
+    )
+    web_ingest_rate: int = Field(
+        0, ge=0, description="requests with events per minute and token; 0: any number"
+    )
+    web_guard_rate: int = Field(
+        0, ge=0, description="requests to the guard per minute and token; 0: any number"
+    )
     concurrency: int = Field(2, ge=1, le=256, description="processes of the worker")
     tick_seconds: float = Field(5.0, ge=0.1, le=3600, description="time between two ticks")
     check_seconds: float = Field(
