@@ -1,0 +1,102 @@
+"""Every route, asked in ways made from its description: no error of ours, nothing said that the
+description does not know, and nobody hears of others. `./run storm api` does it for longer.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.api_fuzz import Fuzz
+from tests.support.databases import away, made
+from tests.support.leaks import everything, watch
+from tests.support.valkey import valkey
+from tests.support.worlds import NOBODYS, OURS, STRANGERS, TENANTS, THEIRS, World, world
+
+# For every token, and for none.
+PUBLIC = {"GET /", "GET /ready"}
+# For tokens that are bound to an organization, team or key. A route that is added here shows
+# nothing but what Call.looking() lets it see.
+OPEN = {*PUBLIC, "GET /aggregate", "GET /spend", "GET /requests"}
+# Where what everybody has is seen by who may see it: otherwise its absence would say nothing.
+TOLD = (
+    "/aggregate",
+    "/spend?by=organization,team,api_key",
+    "/spend?by=project,model,user_id,sprint,agent",
+    "/spend?by=tag&format=csv",
+)
+SEEN = (("operator", OURS), ("operator", THEIRS), ("organization", OURS), ("theirs", THEIRS))
+
+
+@contextmanager
+def settled(folder: Path, server: str, template: str, *marks: str) -> Iterator[World]:
+    with made(server, "spendbeat_world", template) as database, valkey() as redis:
+        path = redis.url.removeprefix("unix://")
+        with world(folder, database, f"redis+socket://{path}?virtual_host=0", marks) as found:
+            yield found
+
+
+@pytest.fixture(scope="module")
+def both(
+    postgres_server: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """Ours, theirs, and what is attributed to nobody."""
+    folder = tmp_path_factory.mktemp("both")
+    with settled(folder, postgres_server, template, OURS, THEIRS, NOBODYS) as found:
+        yield found
+
+
+@pytest.fixture
+def alone(postgres_server: str, template: str, tmp_path: Path) -> Iterator[World]:
+    """The same, if there were only us."""
+    with settled(tmp_path, postgres_server, template, OURS) as found:
+        yield found
+
+
+@pytest.fixture
+def changed(postgres_server: str, template: str, tmp_path: Path) -> Iterator[World]:
+    """As both; nothing in it stays as it is."""
+    with settled(tmp_path, postgres_server, template, OURS, THEIRS, NOBODYS) as found:
+        yield found
+
+
+def test_every_answer_is_one_that_the_description_knows(changed: World) -> None:
+    """And none is an error of ours, at the limits of what is allowed and beyond them."""
+    fuzz = Fuzz(changed, examples=4, most=100)
+    for operation in fuzz.operations():
+        for case in fuzz.limits(operation):
+            fuzz.answer(case, "operator")
+        fuzz.each(operation, fuzz.answer, ["operator"])
+    done = {label for label, _, status in fuzz.seen if status < 300}
+    # Not only refused: things were there, and were changed.
+    assert {"POST /ingest", "PUT /budgets", "GET /spend", "DELETE /channels/{name}"} <= done
+    assert {"PATCH /budgets/{which}", "POST /alerts/{id}/ack"} <= done
+    assert "failed with" not in changed.program.logs()
+
+
+def test_nobody_hears_of_what_others_spend(both: World, alone: World) -> None:
+    """Neither by a name, in whatever is answered, nor by a figure that would be another one."""
+    for path in TOLD:
+        for kind, mark in SEEN:
+            assert mark in everything(both.ask("GET", path, kind)), (path, kind)
+    fuzz = Fuzz(both, examples=4)
+    for operation in fuzz.operations():
+        times = 4 if operation.label in OPEN else 1
+        watch(fuzz, alone, operation, times)
+    told = {(label, kind) for label, kind, status in fuzz.seen if status < 300}
+    there = {label for label, _, _ in fuzz.seen}
+    assert {label for label, kind in told if kind in TENANTS} == OPEN & there
+    assert {label for label, kind in told if kind in STRANGERS} == PUBLIC
+
+
+def test_while_postgres_is_away_every_answer_says_so_or_needs_none(both: World) -> None:
+    """503 with the time to wait, or what can be said without it; never another error of ours."""
+    fuzz = Fuzz(both, examples=1)
+    with away(both.database):
+        for operation in fuzz.operations():
+            answer = fuzz.answer(fuzz.sensible(operation), "operator", away=True)
+            # A probe is asked again in any case.
+            if answer.status_code >= 500 and operation.label != "GET /ready":
+                assert answer.status_code == 503, operation.label
+                assert int(answer.headers["retry-after"][0]) > 0, operation.label
