@@ -54,12 +54,17 @@ def test_each_rule_is_tried_where_it_fires_and_where_it_does_not() -> None:
     assert tried == RULES.keys()
 
 
-def test_prometheus_reads_the_rules_and_scrapes_exporter_and_flower() -> None:
+def test_prometheus_reads_the_rules_and_scrapes_exporter_flower_and_service() -> None:
+    """Under the names and ports of the compose file, which also gives it the token."""
     settings = monitoring.load("prometheus.yml")
     assert settings["rule_files"] == ["rules.yml"]
     compose = monitoring.load("../docker-compose.yml")["services"]
     jobs = {job["job_name"]: job["static_configs"] for job in settings["scrape_configs"]}
-    assert jobs.keys() == {"spendbeat", "flower"}
+    tokens = [job["authorization"] for job in settings["scrape_configs"] if "authorization" in job]
+    assert tokens == [{"credentials_file": "secrets/metrics.token"}]
+    mounted = [volume.split(":") for volume in compose["prometheus"]["volumes"]]
+    assert ["./monitoring/secrets", "/etc/prometheus/secrets", "ro"] in mounted
+    assert jobs.keys() == {"spendbeat", "flower", "web"}
     for ((target,),) in ([each["targets"] for each in job] for job in jobs.values()):
         host, _, port = target.partition(":")
         assert any(line.endswith(f":{port}") for line in compose[host]["ports"])
