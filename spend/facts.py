@@ -36,10 +36,16 @@ _MAY_READ = text("SELECT has_table_privilege(:name, 'SELECT')")
 
 
 class Span(NamedTuple):
-    """From and up to, on quarters of an hour; None is all of time on that side."""
+    """From and up to, not including; None is all of time on that side."""
 
     since: datetime | None = None
     until: datetime | None = None
+
+    def within(self, other: "Span") -> "Span":
+        """What both have in common; it may be nothing."""
+        since = max((s for s in (self.since, other.since) if s is not None), default=None)
+        until = min((u for u in (self.until, other.until) if u is not None), default=None)
+        return Span(since, until)
 
 
 @dataclass(frozen=True)

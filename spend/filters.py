@@ -1,6 +1,7 @@
 """Which requests somebody asks about: by provider, model, who and what for, and tags."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select
@@ -17,6 +18,7 @@ MOST_VALUES = 100
 # Names of FIELDS, tag or tag:KEY, each with what it may be; None is what is not attributed, or
 # has no such tag. One of the values is enough, and every name has to hold.
 Only = Mapping[str, Sequence[str | None]]
+ALL: Only = MappingProxyType({})
 
 
 def is_filter(name: str) -> bool:

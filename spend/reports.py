@@ -29,11 +29,10 @@ from models import ATTRIBUTION_FIELDS, Attribution, SpendSummary
 from spend import filters
 from spend.errors import BadInputError
 from spend.facts import FIGURES, Span, facts, may_read
-from spend.filters import BY_KEY, TAG, Only
+from spend.filters import ALL, BY_KEY, TAG, Only
 from spend.sql import query
 
 DIMENSIONS = ("provider", "model", *ATTRIBUTION_FIELDS, "day")
-ALL: Only = {}
 
 
 @dataclass(frozen=True)

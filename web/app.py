@@ -23,6 +23,7 @@ from web import (
     metrics,
     otlp,
     reports,
+    requests,
     slots,
 )
 from web.calls import Calls
@@ -82,7 +83,7 @@ def create(chosen: Settings, shared: Path | None = None) -> FastAPI:
     app.include_router(metrics.router(service))
     app.include_router(ingest.router(intake, guarding.arrivals))
     app.include_router(otlp.router(intake))
-    for routes in (alerts, budgets, channels, reports):
+    for routes in (alerts, budgets, channels, reports, requests):
         app.include_router(routes.router(calls))
     app.include_router(guard.router(guarding))
     app.include_router(litellm_guardrail.router(guarding))

@@ -103,6 +103,11 @@ def _spent() -> dict[str, Any]:
     return found
 
 
+FORMAT = in_query(
+    "format",
+    {"type": "string", "enum": ["json", "csv"]},
+    "Goes before Accept, in which text/csv asks for CSV.",
+)
 AGGREGATE = told(
     "read",
     {
@@ -164,9 +169,5 @@ SPEND = told(
     in_query("zone", {**TEXT, "default": "UTC"}, "IANA time zone of days and times."),
     limit(_USUAL, _MOST),
     AFTER,
-    in_query(
-        "format",
-        {"type": "string", "enum": ["json", "csv"]},
-        "Goes before Accept, in which text/csv asks for CSV.",
-    ),
+    FORMAT,
 )

@@ -28,6 +28,7 @@ _COMMANDS = {
     "prices": "worker.cli.prices",
     "rates": "worker.cli.rates",
     "reprice": "worker.cli.reprice",
+    "requests": "worker.cli.requests",
     "rollups": "worker.cli.rollups",
     "secrets": "worker.cli.secrets",
     "servers": "worker.cli.up",
