@@ -80,14 +80,15 @@ def test_every_command_that_a_document_shows_exists(document: Path) -> None:
             assert following in command.commands, f"{name} {following}"
 
 
-def test_every_metric_to_watch_is_exported() -> None:
+def test_every_metric_to_watch_is_exported_and_every_one_that_is_exported_is_explained() -> None:
     watched = read("docs/operations.md").partition("## What to watch")[2].partition("\n## ")[0]
     figures = {f.name for f in vars(metrics).values() if isinstance(f, metrics.Figure)}
     counters = {f"celery_task_{name.removeprefix('task-')}_total" for name in counted()}
     served = re.findall(r"# TYPE (\w+?)(?:_total)? ", WebMetrics().text().decode())
     named = set(re.findall(r"`((?:spendbeat|celery)_\w+)`", watched))
-    assert named <= figures | counters | set(served)
-    assert set(served) <= named
+    budgets = {f"spendbeat_budget_{what}_dollars" for what in ("used", "limit", "left")}
+    assert named <= figures | counters | {"celery_task_runtime"} | set(served)
+    assert figures | counters | {"celery_task_runtime"} | set(served) <= named | budgets
 
 
 def counted() -> list[str]:
