@@ -1,6 +1,7 @@
 """The way of a request that asks or changes something: token, body, a thread, answer."""
 
 import asyncio
+import inspect
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -46,6 +47,7 @@ IN_FLIGHT = 16
 BODY = 256 * 1024  # bytes as sent, but for routes that say otherwise
 _UNPACKED = 16  # times as much as was sent, or as BODY
 _LONGEST_MESSAGE = 1000
+_FOR_TENANTS = "A token that is bound sees here what is attributed to its own, and nothing else."
 _NEVER = "no-store"  # secrets and figures are nobody's to keep
 
 
@@ -151,7 +153,7 @@ class Calls:
                 methods=[door.method],
                 summary=door.summary,
                 operation_id=f"{door.act.__module__.removeprefix('web.')}_{door.act.__name__}",
-                description=door.act.__doc__,
+                description=_described(door),
                 **door.extra,
             )
         return routes
@@ -223,6 +225,11 @@ class _Work:
                 raise
             log.warning("%s: Postgres does not answer: %s", _route(request), type(error).__name__)
             raise refusals.unavailable_here() from None
+
+
+def _described(door: Door) -> str:
+    words = inspect.cleandoc(door.act.__doc__ or "")
+    return f"{words}\n\n{_FOR_TENANTS}" if door.tenants else words
 
 
 def _said(request: Request, body: bytes, most: int) -> dict[str, Any]:

@@ -168,8 +168,8 @@ def test_a_tenant_may_read_these_and_nothing_else(engine: Engine) -> None:
         relations = session.execute(
             text(
                 "SELECT relname, array_agg(privilege ORDER BY privilege) AS privileges"
-                " FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES',"
-                "   'TRIGGER']) AS privilege"
+                " FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE',"
+                "   'REFERENCES', 'TRIGGER']) AS privilege"
                 " WHERE relnamespace = CAST('public' AS regnamespace) AND relkind IN ('r','p','v')"
                 " AND (has_table_privilege('spendbeat_tenant', oid, privilege) OR"
                 "   (privilege IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') AND"

@@ -1,17 +1,25 @@
 """A token that is bound to an organization, team or key sees that over HTTP and nothing else."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from fastapi.routing import iter_route_contexts
+from sqlalchemy.exc import DBAPIError
 
 from spend import attributions, tokens
 from spend.attribution.mix import Mix
+from spend.errors import BadInputError
 from spend.tenancy import Binding
 from tests.support import ledger
-from tests.support.service import Service
+from tests.support.service import Service, event
+from tests.support.waiting import wait_for
+from web.app import create
+from web.tokens import COOKIE, REMEMBERED_SECONDS
 from worker.database import transaction
+from worker.settings import load
 
 MIXES = (
     Mix(),
@@ -78,3 +86,112 @@ def test_each_sees_its_own_sums_on_every_door_open_to_it(
     assert spent["counted_to"]
     shown = {(line["organization"], line["team"]) for line in spent["data"]}
     assert shown == {(MIXES[n].organization, MIXES[n].team) for n in seen}
+
+
+# What a bound token may ask. Whoever opens a route to it adds it here, with a test that it sees
+# its own there and nothing else.
+OPEN = {
+    "/aggregate", "/spend", "/requests", "/requests/{id}", "/events",
+    "/dashboard", "/dashboard/spend", "/dashboard/requests", "/dashboard/requests/{id}",
+}  # fmt: skip
+# What asks for no token at all.
+FOR_ANYBODY = {"/", "/ready", "/openapi.json"}
+_NO_FIGURES = re.compile(r"/dashboard/(login|logout|theme|static.*|files.*)")
+
+
+def routes() -> set[tuple[str, str]]:
+    """Every method and path of the application that needs a token."""
+    found = {
+        (method, route.path or "")
+        for route in iter_route_contexts(list(create(load()).routes))
+        for method in (route.methods or {"GET"}) - {"HEAD"}
+    }
+    assert ("POST", "/ingest") in found
+    return {
+        (method, path)
+        for method, path in found
+        if path not in FOR_ANYBODY and not _NO_FIGURES.fullmatch(path)
+    }
+
+
+def test_every_route_that_is_not_open_to_a_bound_token_refuses_it(service: Service) -> None:
+    """A new one is closed until it is opened on purpose."""
+    headers = {**bearer(organization="acme"), "content-type": "application/json"}
+    for method, path in sorted(routes()):
+        if path in OPEN and method == "GET":
+            continue
+        # One of the few changes that a page has.
+        where = path.replace("{change}", "ack")
+        where = re.sub(r"{\w+(:\w+)?}", "1", where)
+        answer = service.client.request(method, where, headers=headers, content=b"{}")
+        assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text}"
+
+
+def test_a_refusal_says_why(service: Service) -> None:
+    answer = service.client.get("/budgets", headers=bearer(team="web"))
+    assert "bound to an organization, team or key" in answer.json()["error"]
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_revoked_bound_token_sees_nothing_within_seconds(service: Service) -> None:
+    headers = bearer(organization="acme")
+    assert ask(service, "/aggregate", headers)["data"]
+    with transaction() as session:
+        [token] = [token for token in tokens.listed(session) if token.binding]
+        tokens.revoke(session, token.name)
+    wait_for(
+        lambda: service.client.get("/aggregate", headers=headers).status_code == 401,
+        "the token to be refused",
+        REMEMBERED_SECONDS + 3,
+    )
+
+
+def test_a_bound_token_is_nothing_but_a_look(database: str) -> None:
+    """Refused by the command's words, and by the database whoever writes there."""
+    for scopes in (["ingest"], ["read", "budgets"], ["metrics"]):
+        with transaction() as session, pytest.raises(BadInputError, match="scope read only"):
+            tokens.create(session, "t", scopes, Binding(organization="acme"))
+        with pytest.raises(DBAPIError, match="ck_api_tokens_bound_scopes"):
+            ledger.run_as(
+                "spendbeat_writer",
+                "INSERT INTO api_tokens (name, digest, scopes, team)"
+                f" VALUES ('t', sha256('x'), ARRAY{scopes}, 'web')",
+            )
+
+
+@pytest.mark.parametrize("value", ["", " acme", "acme ", "x" * 513, "a\0b"])
+def test_what_no_request_can_be_attributed_to_binds_nothing(value: str) -> None:
+    with pytest.raises(BadInputError, match="team"):
+        Binding(organization="acme", team=value)
+
+
+@pytest.mark.usefixtures("traffic")
+def test_a_browsers_cookie_looks_and_changes_only_from_our_own_pages(service: Service) -> None:
+    with transaction() as session:
+        _, secret = tokens.create(session, "browser", ["read", "ingest"])
+    service.client.headers.pop("authorization")
+    cookie = {"cookie": f"{COOKIE}={secret}"}
+    host = service.url.removeprefix("http://")
+
+    def status(method: str, path: str, **headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = service.client.request(
+            method, path, headers={**cookie, **named}, json=event(1) if method == "POST" else None
+        )
+        return answer.status_code
+
+    assert status("GET", "/aggregate") == 200
+    assert status("GET", "/aggregate", authorization="Basic dTpw") == 200
+    assert status("GET", "/aggregate", authorization=f"Bearer sb_{'x' * 43}") == 401
+    for headers in (
+        {},
+        {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-site", "origin": f"http://{host}"},
+        {"sec_fetch_site": "none"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": f"http://{host}.evil.example"},
+    ):
+        assert status("POST", "/ingest", **headers) == 403, headers
+    assert status("POST", "/ingest", sec_fetch_site="same-origin") == 200
+    assert status("POST", "/ingest", origin=f"http://{host}") == 200
