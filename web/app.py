@@ -27,6 +27,7 @@ from web import (
     slots,
 )
 from web.calls import Calls
+from web.dashboard import routes as dashboard
 from web.guarding import Guarding
 from web.intake import Intake
 from web.openapi import SECURITY
@@ -87,6 +88,7 @@ def create(chosen: Settings, shared: Path | None = None) -> FastAPI:
         app.include_router(routes.router(calls))
     app.include_router(guard.router(guarding))
     app.include_router(litellm_guardrail.router(guarding))
+    app.include_router(dashboard.router(service, calls))
     app.add_exception_handler(HTTPException, _answer_elsewhere)
     _describe_tokens(app)
     service.metrics.expect(app.routes)

@@ -1,0 +1,1 @@
+"""The dashboard: pages made here, for people. No figure is computed here."""
