@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.api_fuzz import Fuzz
 from tests.support.databases import away, made
-from tests.support.leaks import everything, watch
+from tests.support.leaks import compare, everything, watch
 from tests.support.valkey import valkey
 from tests.support.worlds import NOBODYS, OURS, STRANGERS, TENANTS, THEIRS, World, world
 
@@ -18,13 +18,16 @@ from tests.support.worlds import NOBODYS, OURS, STRANGERS, TENANTS, THEIRS, Worl
 PUBLIC = {"GET /", "GET /ready"}
 # For tokens that are bound to an organization, team or key. A route that is added here shows
 # nothing but what Call.looking() lets it see.
-OPEN = {*PUBLIC, "GET /aggregate", "GET /spend", "GET /requests"}
+OPEN = {*PUBLIC, "GET /aggregate", "GET /spend", "GET /requests", "GET /requests/{id}"}
 # Where what everybody has is seen by who may see it: otherwise its absence would say nothing.
 TOLD = (
     "/aggregate",
     "/spend?by=organization,team,api_key",
     "/spend?by=project,model,user_id,sprint,agent",
     "/spend?by=tag&format=csv",
+    "/requests?limit=500",
+    "/requests?limit=500&format=csv",
+    "/requests?limit=500&project=shared-project",
 )
 SEEN = (("operator", OURS), ("operator", THEIRS), ("organization", OURS), ("theirs", THEIRS))
 
@@ -80,10 +83,12 @@ def test_nobody_hears_of_what_others_spend(both: World, alone: World) -> None:
     for path in TOLD:
         for kind, mark in SEEN:
             assert mark in everything(both.ask("GET", path, kind)), (path, kind)
-    fuzz = Fuzz(both, examples=4)
+        compare(both, alone, path)
+    places = both.places("/budgets", "/aggregate", "/spend", "/spend?by=tag", "/requests")
+    fuzz = Fuzz(both, examples=5, known={"after": places})
     for operation in fuzz.operations():
-        times = 4 if operation.label in OPEN else 1
-        watch(fuzz, alone, operation, times)
+        fuzz.examples = 10 if operation.label in OPEN - PUBLIC else 5
+        watch(fuzz, alone, operation, is_open=operation.label in OPEN)
     told = {(label, kind) for label, kind, status in fuzz.seen if status < 300}
     there = {label for label, _, _ in fuzz.seen}
     assert {label for label, kind in told if kind in TENANTS} == OPEN & there

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -31,6 +31,25 @@ _POSITIVE = [GenerationMode.POSITIVE]
 
 Operation = APIOperation[Any, Any, Any, Any]
 
+_USUAL = {
+    "by": ["provider", "organization,team", "tag", "tag:env", ",".join(FIELDS[:6])],
+    "limit": ["1", "5", "500"],
+    "from": ["2026-01-01", "2026-11-01T00:00:00Z"],
+    "to": ["2100-01-01"],
+    "start_date": ["2026-01-01"],
+    "end_date": ["2100-01-01"],
+    "format": ["csv", "json"],
+    "zone": ["Asia/Kathmandu", "UTC"],
+    "money": ["number"],
+    "status": ["success", "failure", "true"],
+    "kinds": ["spend", "alert", "spend,alert"],
+    "id": ["1", "2", "3", "9", "10", "12", "25"],
+    "which": [str(number) for number in range(1, 5)],
+    "provider": ["openai"],
+    "model": ["gpt-4o"],
+    "page": ["1", "2"],
+}
+
 
 @schemathesis.serializer("application/x-ndjson", "application/x-protobuf")
 def _as_it_is(context: SerializationContext, value: Any) -> Any:
@@ -47,13 +66,14 @@ def _as_it_is(context: SerializationContext, value: Any) -> Any:
 class Fuzz:
     """world: what is asked. examples: made up at random for each route, right and wrong ones.
 
-    most: at the limits of a route's description, evenly out of all.
+    most: at the limits of a route's description, evenly out of all. known: values of parameters.
     """
 
     world: World
     examples: int
     most: int = 10_000
     seed: int = 0
+    known: Mapping[str, Sequence[str]] = field(default_factory=dict)
     seen: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # route, token, status
 
     @cached_property
@@ -107,7 +127,7 @@ class Fuzz:
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )
-            @given(cases(operation, mode), st.sampled_from(kinds))
+            @given(cases(operation, mode, {**_USUAL, **self.known}), st.sampled_from(kinds))
             def example(case: Case, kind: str) -> None:
                 ask(case, kind)
 
@@ -145,48 +165,27 @@ def _whatever_version(case: Case) -> None:
 
 
 @st.composite
-def cases(draw: st.DrawFn, operation: Operation, mode: GenerationMode) -> Case:
+def cases(
+    draw: st.DrawFn, operation: Operation, mode: GenerationMode, known: Mapping[str, Sequence[str]]
+) -> Case:
     """What the description allows, or forbids; often with names and ids that are there."""
+
+    def some(name: str) -> st.SearchStrategy[str]:
+        words = known.get(name, [f"shared-{name}", "", "%", "1"])
+        return st.sampled_from([*words, *words, *(f"{mark}-{name}" for mark in MARKS)])
+
     case: Case = draw(operation.as_strategy(generation_mode=mode))
     parts = dict(case.path_parameters or {})
     if parts and draw(st.integers(0, 3)):
         # Not an empty one: that would be another route.
-        case.path_parameters = {name: draw(_known(name).filter(bool)) for name in parts}
+        case.path_parameters = {name: draw(some(name).filter(bool)) for name in parts}
     if draw(st.booleans()):
         _whatever_version(case)
-    query = dict(case.query or {})
-    for parameter in operation.query:
-        if draw(st.integers(0, 3)) == 0:
-            known = _known(parameter.name)
-            query[parameter.name] = draw(known | st.lists(known, min_size=1, max_size=2))
-    if mode is GenerationMode.POSITIVE and draw(st.booleans()):
-        # Mistakes come together, and only the first is met.
-        query = {name: said for name, said in query.items() if draw(st.integers(0, 2)) == 0}
+    names = [parameter.name for parameter in operation.query]
+    chosen = draw(st.lists(st.sampled_from(names), max_size=3, unique=True)) if names else []
+    # Mistakes come together, and only the first is met: so mostly these alone.
+    query = {} if draw(st.integers(0, 2)) else dict(case.query or {})
+    for name in chosen:
+        query[name] = draw(some(name) | st.lists(some(name), min_size=1, max_size=2))
     case.query = query
     return case
-
-
-_USUAL = {
-    "by": ["provider", "organization,team", "api_key", "tag:env", ",".join(FIELDS[:6])],
-    "limit": ["1", "5", "500"],
-    "from": ["2026-01-01", "2026-11-01T00:00:00Z"],
-    "to": ["2100-01-01"],
-    "start_date": ["2026-01-01"],
-    "end_date": ["2100-01-01"],
-    "format": ["csv", "json"],
-    "zone": ["Asia/Kathmandu", "UTC"],
-    "money": ["number"],
-    "status": ["success", "failure", "true"],
-    "kinds": ["spend", "alert", "spend,alert"],
-    "id": [str(number) for number in range(1, 8)],
-    "which": [str(number) for number in range(1, 5)],
-    "provider": ["openai"],
-    "model": ["gpt-4o"],
-    "page": ["1", "2"],
-}
-
-
-def _known(name: str) -> st.SearchStrategy[str]:
-    """Values of a parameter: usual ones, and what somebody has by that name."""
-    words = _USUAL.get(name, [f"shared-{name}", "", "%", "1"])
-    return st.sampled_from([*words, *words, *(f"{mark}-{name}" for mark in MARKS)])

@@ -19,33 +19,47 @@ _MOMENTS = re.compile(
 )
 _PACKED = re.compile(r"[A-Za-z0-9_-]{8,}={0,2}")
 
+Answer = Response | requests.Response
+
 
 class LeakError(AssertionError):
     """Somebody was told what is not theirs."""
 
 
-def watch(fuzz: Fuzz, alone: World, operation: Operation, times: int = 1) -> None:
-    """Ask a route as tenants and as strangers, here and where the others' spend does not exist."""
+def watch(fuzz: Fuzz, alone: World, operation: Operation, *, is_open: bool) -> None:
+    """Ask a route as tenants and as strangers, here and where the others' spend does not exist.
+
+    is_open: to tenants, so that each of them asks everything.
+    """
 
     def ask(case: Case, kind: str) -> None:
-        asked = _asked(case)
-        answer = fuzz.answer(case, kind)
-        found = foreign(answer, asked)
-        if found:
-            raise LeakError(f"{operation.label} tells {kind} of others: {found}\n{_again(case)}")
-        here, there = _timeless(answer), _timeless(fuzz.answer(case, kind, alone))
-        if here != there:
-            raise LeakError(
-                f"{operation.label} answers {kind} by what others have:\n{here}\ninstead of"
-                f"\n{there}\n{_again(case)}"
-            )
+        for one in (*TENANTS, kind) if is_open else (kind,):
+            here, there = fuzz.answer(case, one), fuzz.answer(case, one, alone)
+            what = f"{case.as_curl_command()} as {one}"
+            _refuse(what, here, there, asked=_asked(case))
 
-    for _ in range(times):
-        fuzz.each(operation, ask, (*TENANTS, *TENANTS, *STRANGERS))
-        fuzz.seed += 1
+    fuzz.each(operation, ask, STRANGERS if is_open else (*TENANTS, *STRANGERS))
 
 
-def foreign(answer: Response | requests.Response, asked: str = "") -> str:
+def compare(here: World, alone: World, path: str) -> None:
+    """Each kind of tenant hears at both the same of one URL, and nothing foreign."""
+    for kind in TENANTS:
+        answers = [world.ask("GET", path, kind) for world in (here, alone)]
+        _refuse(f"{path} as {kind}", *answers)
+
+
+def _refuse(what: str, here: Answer, there: Answer, *, asked: str = "") -> None:
+    found = foreign(here, asked)
+    if found:
+        raise LeakError(f"{what} tells of others: {found}")
+    if _timeless(here) != _timeless(there):
+        raise LeakError(
+            f"{what} is answered by what others have:\n{_timeless(here)}\ninstead of"
+            f"\n{_timeless(there)}"
+        )
+
+
+def foreign(answer: Answer, asked: str = "") -> str:
     """Where an answer names somebody else; what it was asked for may come back."""
     said = everything(answer)
     for mark in FOREIGN:
@@ -55,14 +69,14 @@ def foreign(answer: Response | requests.Response, asked: str = "") -> str:
     return ""
 
 
-def everything(answer: Response | requests.Response) -> str:
+def everything(answer: Answer) -> str:
     """All that an answer says, also in headers and packed into places of pages."""
     said = f"{json.dumps(dict(answer.headers))}\n{_text(answer)}"
     plain = unquote(said)
     return "\n".join([said, plain, *map(_unpacked, _PACKED.findall(plain))])
 
 
-def _text(answer: Response | requests.Response) -> str:
+def _text(answer: Answer) -> str:
     return answer.content.decode("utf-8", "replace")
 
 
@@ -78,14 +92,10 @@ def _asked(case: Case) -> str:
     return json.dumps(parts, default=repr)
 
 
-def _again(case: Case) -> str:
-    return case.as_curl_command()
-
-
-def _timeless(answer: Response) -> tuple[int, dict[str, str], str]:
+def _timeless(answer: Answer) -> tuple[int, dict[str, str], str]:
     headers = {
-        name: _MOMENTS.sub("", str(said))
+        name.lower(): _MOMENTS.sub("", str(said))
         for name, said in answer.headers.items()
-        if name not in ("date", "content-length")
+        if name.lower() not in ("date", "content-length")
     }
     return answer.status_code, headers, _MOMENTS.sub("", _text(answer))
