@@ -6,6 +6,8 @@
     ./run storm gateway --help      (callers killed, the database away)
     ./run storm delivery --help     (receivers that fail, workers killed)
     ./run storm alerts --help       (the whole way from rows to webhooks, all of it killed)
+    ./run storm api --help          (every route, asked in every way, with every kind of token)
+    ./run storm hosts --help        (several hosts: one is cut off, comes back, and is lost)
 
 Prints what was committed and what each way of counting made of it; exit code 1 if our totals are
 not exactly what was committed, or if the naive ways were not caught (then nothing was proved).
@@ -20,7 +22,7 @@ from benchmarks.stack import database, server
 from tests.support import ledger
 from tests.support.storm import Outcome, storm
 
-OTHERS = ("alerts", "delivery", "gateway", "guard", "guard-flush")
+OTHERS = ("alerts", "api", "delivery", "gateway", "guard", "guard-flush", "hosts")
 
 
 def report(outcome: Outcome) -> bool:

@@ -16,6 +16,20 @@ from worker.settings import settings
 Role = Literal["spendbeat_owner", "spendbeat_writer", "spendbeat_reader"]
 # A server that takes connections and never says a word is given up after this.
 CONNECT_SECONDS = 10
+# A machine that is gone without a word, or cut off, is given up after about half a minute, by both
+# sides: until then Postgres keeps the locks of its transactions, a shard's cursor among them, and
+# that would be a quarter of an hour or two hours by the defaults of Linux. Not for Unix sockets.
+_IDLE, _INTERVAL, _COUNT, _UNANSWERED = 15, 5, 3, 30_000
+_SERVER_GIVES_UP = (
+    f"-c tcp_keepalives_idle={_IDLE} -c tcp_keepalives_interval={_INTERVAL}"
+    f" -c tcp_keepalives_count={_COUNT} -c tcp_user_timeout={_UNANSWERED}"
+)
+_CLIENT_GIVES_UP = {
+    "keepalives_idle": _IDLE,
+    "keepalives_interval": _INTERVAL,
+    "keepalives_count": _COUNT,
+    "tcp_user_timeout": _UNANSWERED,
+}
 
 
 def make_engine(
@@ -32,9 +46,10 @@ def make_engine(
         pool_pre_ping=True,
         connect_args={
             # Compiling a plan over dozens of partitions takes longer than running it.
-            "options": f"{role_option}-c timezone=UTC -c jit=off {options}",
+            "options": f"{role_option}-c timezone=UTC -c jit=off {_SERVER_GIVES_UP} {options}",
             "application_name": "spendbeat",
             "connect_timeout": CONNECT_SECONDS,
+            **_CLIENT_GIVES_UP,
             **connect,
         },
     )

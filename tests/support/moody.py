@@ -40,6 +40,7 @@ class Moody:
     chance: random.Random = field(default_factory=random.Random)
     read: Read = numbered
     port: int = 0
+    address: str = "127.0.0.1"
     came: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     shown: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0
@@ -54,7 +55,7 @@ class Moody:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
+        return f"http://{self.address}:{self.port}/hook"
 
     def mood(self) -> str:
         with self.lock:
@@ -117,11 +118,14 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def moody(
-    moods: Mapping[str, float] = MOODS, seed: int = 1, read: Read = numbered
+    moods: Mapping[str, float] = MOODS,
+    seed: int = 1,
+    read: Read = numbered,
+    address: str = "127.0.0.1",
 ) -> Iterator[Moody]:
-    """Listens on loopback."""
-    receiver = Moody(moods, random.Random(seed), read)
-    server = _Server(("127.0.0.1", 0), _Handler)
+    """Listens on loopback, unless there is another address."""
+    receiver = Moody(moods, random.Random(seed), read, address=address)
+    server = _Server((address, 0), _Handler)
     server.moody = receiver
     receiver.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
