@@ -1,20 +1,23 @@
 """Every command of docker-compose.yml, with its environment, until its health check passes."""
 
 import json
+import os
 import signal
+import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg2
 import pytest
 import redis
+from sqlalchemy import Engine, text
 
 from tests.support import compose
 from tests.support.compose import Container, Machine
 from tests.support.programs import ROOT
 from tests.support.waiting import wait_for
+from worker.database import make_engine
 
 VARIABLES = {
     # Characters that mean something in a URL, in a shell and in the file itself.
@@ -27,8 +30,18 @@ VARIABLES = {
 PORTS = ("5432", "6379", "8000", "5555", "9808", "9090")
 # Its image is not to be had by pip or from Debian; what it reads is checked in the unit tests.
 NOT_HERE = {"grafana"}
-# These ask for what stands behind them.
-ASK_ANOTHER = {"redis", "beat"}
+# The checks of these ask themselves, and answer at once that nobody is there.
+ASK_THEMSELVES = {"postgres", "web", "flower", "exporter", "prometheus"}
+MAKE_TOKEN = ("spendbeat", "tokens", "create", "prometheus", "--scope", "metrics", "--json")
+ROW = "INSERT INTO cost_logs (provider, model, cost_usd) VALUES ('p', 'm', 1.5)"
+TOTAL = "SELECT total_cost FROM spend_summary WHERE provider = 'p'"
+# Settings of Postgres, and what they are called for a socket.
+GIVING_UP = {
+    "tcp_keepalives_idle": socket.TCP_KEEPIDLE,
+    "tcp_keepalives_interval": socket.TCP_KEEPINTVL,
+    "tcp_keepalives_count": socket.TCP_KEEPCNT,
+    "tcp_user_timeout": socket.TCP_USER_TIMEOUT,
+}
 STOP = {"postgres": signal.SIGINT}  # as its image says
 
 
@@ -84,8 +97,10 @@ def make_database(postgres: Container, machine: Machine) -> None:
 def configure(prometheus: Container, machine: Machine) -> None:
     """With its settings and its volume where this test has them; the image names the program."""
     settings = machine.private("settings")
+    (settings / "secrets").mkdir()
     for path in (ROOT / "monitoring").glob("*.yml"):
-        (settings / path.name).write_text(machine.here(path.read_text()))
+        said = machine.here(path.read_text()).replace("scrape_interval: 15s", "scrape_interval: 1s")
+        (settings / path.name).write_text(said)
     places = {"=/etc/prometheus": settings, "=/prometheus": machine.private("prometheus")}
     words = prometheus.command
     for inside, ours in places.items():
@@ -107,10 +122,21 @@ def start(container: Container, machine: Machine) -> None:
     if container.name == "migrate":
         assert container.start().process.wait(120) == 0, container.logs()
         return
-    if container.name not in ASK_ANOTHER:
+    if container.name in ASK_THEMSELVES:
         assert not container.healthy(), "well before it runs"
     container.start()
     wait_for(lambda: healthy(container, machine), f"the health of {container.name}", 90)
+
+
+def assert_soon_given_up(engine: Engine) -> None:
+    """Both ends of a connection over a network notice when the other is gone without a word."""
+    with engine.connect() as connection:
+        shown = [connection.scalar(text(f"SHOW {name}")) for name in GIVING_UP]
+        own = socket.socket(fileno=os.dup(connection.connection.driver_connection.fileno()))
+    with own:
+        ours = [own.getsockopt(socket.IPPROTO_TCP, option) for option in GIVING_UP.values()]
+    assert shown == ["15", "5", "3", "30000"]
+    assert ours == [15, 5, 3, 30_000]
 
 
 def test_every_service_gets_well_does_its_work_and_ends_in_time(
@@ -120,20 +146,22 @@ def test_every_service_gets_well_does_its_work_and_ends_in_time(
     for container in containers.values():
         start(container, machine)
 
-    login = {"host": "127.0.0.1", "port": machine.ports["5432"], "dbname": "spendbeat"}
-    connection = psycopg2.connect(
-        **login, user="spendbeat", password=VARIABLES["POSTGRES_PASSWORD"]
-    )
-    connection.autocommit = True
-    asked = connection.cursor()
-    asked.execute("INSERT INTO cost_logs (provider, model, cost_usd) VALUES ('p', 'm', 1.5)")
+    url = f"postgresql+psycopg2://spendbeat@127.0.0.1:{machine.ports['5432']}/spendbeat"
+    engine = make_engine(url, "spendbeat_writer", password=VARIABLES["POSTGRES_PASSWORD"])
+    with engine.begin() as connection:
+        connection.execute(text(ROW))
 
     def counted() -> bool:
-        asked.execute("SELECT total_cost FROM spend_summary WHERE provider = 'p'")
-        return asked.fetchone() is not None
+        with engine.connect() as connection:
+            return connection.scalar(text(TOTAL)) is not None
 
     wait_for(counted, "the row's cost among the totals")
-    connection.close()
+    assert_soon_given_up(engine)
+    engine.dispose()
+
+    made = containers["web"].run(*MAKE_TOKEN)
+    token = machine.folder / "settings" / "secrets" / "metrics.token"
+    token.write_text(json.loads(made)["secret"])
 
     def reached() -> bool:
         url = f"http://127.0.0.1:{machine.ports['9090']}/api/v1/targets"

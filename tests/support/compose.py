@@ -164,12 +164,14 @@ class Container(Program):
         self.process = self._open(self.command, self.log)
         return self
 
-    def run(self, *command: str, given: str = "") -> None:
-        """Another command in this container, to its end, which has to be a good one."""
+    def run(self, *command: str, given: str = "") -> str:
+        """Another command in this container, to its good end; what it said."""
         log = self.log.with_suffix(".first")
         process = self._open(command, log, subprocess.PIPE)
         process.communicate(given.encode(), 120)
-        assert process.returncode == 0, log.read_text()
+        said = log.read_text()
+        assert process.returncode == 0, said
+        return said
 
     def healthy(self) -> bool:
         """What its health check says, asked once."""
