@@ -106,6 +106,14 @@ def find(session: Session, digests: Sequence[bytes]) -> dict[bytes, Token]:
     return {row.digest: _token(row) for row in rows}
 
 
+def live(session: Session, ids: Collection[int]) -> frozenset[int]:
+    """Those of some tokens, by id, that are not revoked."""
+    if not ids:
+        return frozenset()
+    found = select(ApiToken.id).where(ApiToken.id.in_(ids), ApiToken.revoked_at.is_(None))
+    return frozenset(session.scalars(found))
+
+
 def touch(session: Session, ids: Iterable[int]) -> None:
     """Note that tokens were used just now, once a minute for each."""
     stale = func.now() - _COARSE

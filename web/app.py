@@ -16,6 +16,7 @@ from web import (
     alerts,
     budgets,
     channels,
+    events,
     guard,
     health,
     ingest,
@@ -86,6 +87,7 @@ def create(chosen: Settings, shared: Path | None = None) -> FastAPI:
     app.include_router(otlp.router(intake))
     for routes in (alerts, budgets, channels, reports, requests):
         app.include_router(routes.router(calls))
+    app.include_router(events.router(service))
     app.include_router(guard.router(guarding))
     app.include_router(litellm_guardrail.router(guarding))
     app.include_router(dashboard.router(service, calls))

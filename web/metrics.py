@@ -35,7 +35,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _STREAM = b"text/event-stream"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SSE_KINDS = ("spend", "alert", "reset")
-SSE_ENDS = ("gone", "slow", "full", "revoked", "stopping")
+SSE_ENDS = ("gone", "slow", "full", "revoked", "stopping", "failed")
 _LIVE: Final = "livesum"
 
 
@@ -86,7 +86,7 @@ class WebMetrics:
         self._sse_closed = Counter(
             "spendbeat_sse_closed",
             "Clients that listen no more: gone by themselves, too slow, one too many (full), with a"
-            " token that was revoked, or since the service stops.",
+            " token that was revoked, or since the service stops or cannot read.",
             ("reason",),
             registry=found,
         )

@@ -125,6 +125,31 @@ def busy(most: int) -> Refusal:
     )
 
 
+def no_more_streams(most: int) -> Refusal:
+    return Refusal(
+        503,
+        "full",
+        f"{most} clients listen to events here; come again later, or set SPENDBEAT_WEB_STREAMS.",
+        headers={"Retry-After": _LATER},
+    )
+
+
+def too_many_streams(most: int) -> Refusal:
+    return Refusal(
+        429,
+        "full",
+        f"{most} clients listen to events with this token, and more may not"
+        " (SPENDBEAT_WEB_STREAMS_PER_TOKEN).",
+        headers={"Retry-After": _LATER},
+    )
+
+
+def stopping() -> Refusal:
+    return Refusal(
+        503, "unavailable", "The service is being stopped.", headers={"Retry-After": _LATER}
+    )
+
+
 def unavailable() -> Refusal:
     return Refusal(
         503,

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from spend.capture.desk import Desk
 from spend.tokens import Token
+from web import hub
 from web.limits import Limits
 from web.loader import Loader
 from web.metrics import WebMetrics
@@ -27,8 +28,9 @@ log = logging.getLogger(__name__)
 # Somebody who holds the ledger (a seal, a rebuild) is waited for, but not for ever: the sender
 # has its answer meanwhile and comes again.
 _STATEMENT_SECONDS = 30
-# Beside the threads that book: two that look up tokens, one that writes notes, and those of calls.
-_OTHER_CONNECTIONS = 11
+# Beside the threads that book: two that look up tokens, one that writes notes, those of calls and
+# those that read events.
+_OTHER_CONNECTIONS = 11 + hub.THREADS
 # A server that vanished without a word is noticed after this many milliseconds.
 _SILENCE = 20_000
 
@@ -60,6 +62,7 @@ class Service:
         self.tokens = Tokens(self.engine)
         self.notes = Notes(self.engine)
         self.loader = Loader(self.engine, chosen.guard_url)
+        self.hub = hub.Hub(self.engine, chosen)
         self._pools: list[ThreadPoolExecutor] = []
         self.pool = self.threads(self.limits.threads, "spendbeat-ingest")
         self.in_flight = 0
@@ -87,9 +90,11 @@ class Service:
         del app
         writing = asyncio.create_task(self.notes.keep_writing())
         self.loader.start()
+        self.hub.start()
         try:
             yield
         finally:
+            await self.hub.stop()
             await asyncio.to_thread(self.loader.stop)
             for pool in self._pools:
                 await asyncio.to_thread(pool.shutdown)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import socket
 from types import FrameType
@@ -21,6 +22,11 @@ _STOP_SECONDS = 15
 # never send into one that is being closed here.
 _IDLE_SECONDS = 75
 _BACKLOG = 2048
+# A client that takes nothing of an answer for so many milliseconds is cut off by the system, and
+# what waits for it is freed.
+_STUCK = 60_000
+# A listener of /events is an open file for as long as it listens.
+_FILES = 65_536
 # Where they add up what they count; prometheus_client's own name for it.
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -64,6 +70,7 @@ def web(port: int | None, bind: str | None, processes: int | None) -> None:
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
+    _allow_files()
     # uvicorn raises the signal again when it is done, and this is a good end.
     signal.signal(signal.SIGTERM, _done)
     host = f"[{at}]" if ":" in at else at
@@ -86,6 +93,8 @@ def _listen(bind: str, port: int) -> socket.socket:
     found = socket.socket(family)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it
+            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK)
         found.bind((bind, port))
         found.listen(_BACKLOG)
     except OSError as error:
@@ -97,6 +106,13 @@ def _listen(bind: str, port: int) -> socket.socket:
         ) from None
     found.set_inheritable(True)
     return found
+
+
+def _allow_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _logging(chosen: Settings) -> dict[str, Any]:
