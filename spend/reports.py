@@ -74,7 +74,7 @@ def spend(
     requests, so by tag it does not hide their other tags. Raises BadInputError for a dimension
     that does not exist or a time that cuts through a bucket.
     """
-    statement, keys, sums = _grouped(session, by, Span(since, until), zone, only)
+    statement, keys, sums = _grouped(session, by, (Span(since, until), zone, only))
     statement = statement.order_by(sums[-1].desc(), *keys)
     return [_line(row, len(keys)) for row in session.execute(statement)]
 
@@ -94,8 +94,26 @@ def page(
 
     Lines that do not change meanwhile come exactly once. Raises BadInputError as spend().
     """
-    statement, keys, _ = _grouped(session, by, Span(since, until), zone, only)
+    statement, keys, _ = _grouped(session, by, (Span(since, until), zone, only))
     return _page(session, statement, len(keys), most, after)
+
+
+def sums(
+    session: Session,
+    by: Sequence[str],
+    figures: Sequence[str],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    zone: str = "UTC",
+    only: Only = ALL,
+) -> list[tuple[tuple[str | None, ...], dict[str, int | Decimal]]]:
+    """Groups as spend() has them, in no order, with any of models.MEASURES."""
+    statement, keys, _ = _grouped(session, by, (Span(since, until), zone, only), figures)
+    return [
+        (_group(row[: len(keys)]), dict(zip(figures, row[len(keys) :], strict=True)))
+        for row in session.execute(statement)
+    ]
 
 
 def summary(
@@ -158,7 +176,10 @@ def zone_known(session: Session, name: str) -> ZoneInfo:
 
 
 def _grouped(
-    session: Session, by: Sequence[str], span: Span, zone: str, only: Only
+    session: Session,
+    by: Sequence[str],
+    asked: tuple[Span, str, Only],
+    figures: Sequence[str] = FIGURES,
 ) -> tuple[Select[Any], list[ColumnElement[Any]], list[ColumnElement[Any]]]:
     """The groups without an order, their keys and their sums."""
     for name in by:
@@ -166,13 +187,15 @@ def _grouped(
             raise BadInputError(
                 f"Cannot group by {name!r:.60}; choose from {', '.join(DIMENSIONS)}, tag, tag:KEY."
             )
-    source = facts(session, span, only, days_of=zone if "day" in by else None)
+    span, zone, only = asked
+    days_of = zone if "day" in by else None
+    source = facts(session, span, only, days_of=days_of, figures=figures)
     tags = {name: _tags(name, place) for place, name in enumerate(by) if overlaps([name])}
     keys: list[ColumnElement[Any]] = [
         (tags[name][1] if name in tags else _dimension(name, source)).label(f"by_{place}")
         for place, name in enumerate(by)
     ]
-    sums = _sums(source)
+    sums = _sums(source, figures)
     attributed = bool(only) or any(name not in ("provider", "model", "day") for name in by)
     statement = _joined(select(*keys, *sums), source, only, attributed=attributed)
     for unnested, _, condition in tags.values():
@@ -209,8 +232,8 @@ def _page(
     return [_line(row, keys) for row in session.execute(found)]
 
 
-def _sums(source: Subquery) -> list[ColumnElement[Any]]:
-    return [func.coalesce(func.sum(source.c[name]), 0).label(name) for name in FIGURES]
+def _sums(source: Subquery, figures: Sequence[str] = FIGURES) -> list[ColumnElement[Any]]:
+    return [func.coalesce(func.sum(source.c[name]), 0).label(name) for name in figures]
 
 
 def _tags(name: str, place: int) -> tuple[FromClause, ColumnElement[Any], ColumnElement[bool]]:
@@ -233,8 +256,12 @@ def _dimension(name: str, source: Subquery) -> ColumnElement[Any]:
 
 
 def _line(row: Sequence[Any], keys: int) -> SpendLine:
-    group = tuple(None if value is None else str(value) for value in row[:keys])
+    group = _group(row[:keys])
     requests, tokens_in, tokens_out, unpriced, cost = row[keys:]
     return SpendLine(
         group, int(requests), int(tokens_in), int(tokens_out), int(unpriced), Decimal(cost)
     )
+
+
+def _group(values: Sequence[Any]) -> tuple[str | None, ...]:
+    return tuple(None if value is None else str(value) for value in values)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from web import (
+    activity,
     alerts,
     budgets,
     channels,
@@ -85,7 +86,7 @@ def create(chosen: Settings, shared: Path | None = None) -> FastAPI:
     app.include_router(metrics.router(service))
     app.include_router(ingest.router(intake, guarding.arrivals))
     app.include_router(otlp.router(intake))
-    for routes in (alerts, budgets, channels, reports, requests):
+    for routes in (activity, alerts, budgets, channels, reports, requests):
         app.include_router(routes.router(calls))
     app.include_router(events.router(service))
     app.include_router(guard.router(guarding))

@@ -22,17 +22,24 @@ def only(call: Call, *names: str) -> dict[str, list[str | None]]:
     """
     found = {name: call.query.getlist(name) for name in call.query if filters.is_filter(name)}
     asking.only(call, *names, *filters.FIELDS, filters.TAG, *found)
-    for name, said in call.query.multi_items():
-        if "\0" in said or "\0" in name:
-            raise invalid(f"{name!r:.60} has a character that is in no text (U+0000).")
-        if name not in found and len(call.query.getlist(name)) > 1:
-            raise invalid(f"{name} is there more than once.")
+    unbroken(call, *found)
     chosen = {name: [value or None for value in values] for name, values in found.items()}
     try:
         filters.check(chosen)
     except BadInputError as error:
         raise invalid(str(error)) from None
     return chosen
+
+
+def unbroken(call: Call, *several: str) -> None:
+    """Raises Refusal for the one character that Postgres has not, and for what is said twice but
+    in `several`.
+    """
+    for name, said in call.query.multi_items():
+        if "\0" in said or "\0" in name:
+            raise invalid(f"{name!r:.60} has a character that is in no text (U+0000).")
+        if name not in several and len(call.query.getlist(name)) > 1:
+            raise invalid(f"{name} is there more than once.")
 
 
 def span(session: Session, call: Call, zone: str) -> tuple[datetime | None, datetime | None]:

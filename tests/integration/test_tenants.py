@@ -16,6 +16,7 @@ from spend.tenancy import Binding
 from tests.support import ledger
 from tests.support.service import Service, event
 from tests.support.waiting import wait_for
+from web import activity
 from web.app import create
 from web.tokens import COOKIE, REMEMBERED_SECONDS
 from worker.database import transaction
@@ -93,6 +94,7 @@ def test_each_sees_its_own_sums_on_every_door_open_to_it(
 OPEN = {
     "/aggregate", "/spend", "/requests", "/requests/{id}", "/events",
     "/dashboard", "/dashboard/spend", "/dashboard/requests", "/dashboard/requests/{id}",
+    *(door.path for door in activity.DOORS),
 }  # fmt: skip
 # What asks for no token at all.
 FOR_ANYBODY = {"/", "/ready", "/openapi.json"}

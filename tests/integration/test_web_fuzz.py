@@ -161,10 +161,14 @@ def test_whatever_is_asked_for_there_is_an_answer(service: Service) -> None:
         ("GET", "/alerts"), ("GET", "/alerts/{}"), ("POST", "/alerts/{}/ack"),
         ("POST", "/alerts/{}/snooze"), ("POST", "/alerts/{}/resolve"),
         ("POST", "/alerts/{}/replay"), ("GET", "/aggregate"), ("GET", "/spend"),
+        ("GET", "/requests"), ("GET", "/requests/{}"), ("GET", "/user/daily/activity"),
+        ("GET", "/global/spend/report"), ("GET", "/global/spend/keys"),
     ]  # fmt: skip
     parameters = _often(
         "limit=1", "after=WyJiIiwxXQ==", "removed", "status=yes", "all", "periods=3", "state=open",
         "severity=info", "budget=b", "by=day", "by=tag:a", "zone=Asia/Kathmandu", "from=2026-11-22",
+        "unpriced", "tag:a=", "project=&trace_id=x", "start_date=0001-01-01&end_date=9999-12-31",
+        "start_date=2026-11-22&end_date=2026-11-22&page=2",
     )  # fmt: skip
     bodies = _mix(
         ("name", "kind", "address", "reason", "overlap", "note", "for", "until", "channel",
