@@ -33,7 +33,9 @@ class Block:
 
 @dataclass(frozen=True)
 class Column:
-    """x, width: percent. said: its name and figures for a tooltip."""
+    """x, width, room (where it begins, its width): percent. second: its label is one of those
+    that a narrow screen has no room for.
+    """
 
     x: float
     width: float
@@ -42,6 +44,7 @@ class Column:
     until: datetime
     name: str
     label: str
+    second: bool
     total: Decimal
     unpriced: int
     blocks: tuple[Block, ...]
@@ -82,6 +85,7 @@ def chart(trend: Trend, zone: ZoneInfo) -> Chart:
                 until=until,
                 name=_name(trend.size, since, until, zone),
                 label=_form(since, zone, trend.size) if _labelled(place, count, every) else "",
+                second=(count - 1 - place) // every % 2 == 1,
                 total=total,
                 unpriced=trend.unpriced[place],
                 blocks=_blocks(costs, colors, top),

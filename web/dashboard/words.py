@@ -15,6 +15,7 @@ _UNITS = (
     (Decimal(1000), "k"),
 )
 _SMALL = 10_000
+_NEARLY = Decimal("0.9995")  # what would be 1000.0 of the unit below
 
 
 def money(amount: Decimal) -> str:
@@ -39,11 +40,12 @@ def exact(amount: Decimal) -> str:
 
 
 def short_money(amount: Decimal) -> str:
-    """For an axis: $0, $250, $1.5k, $0.002."""
+    """For an axis: $0, $250, $1.5k, $0.40, $0.002."""
     for size, unit in _UNITS:
         if amount >= size:
             return f"${_trimmed(amount / size)}{unit}"
-    return f"${_trimmed(amount)}"
+    whole, _, places = _trimmed(amount).partition(".")
+    return f"${whole}.{places.ljust(2, '0')}" if places else f"${whole}"
 
 
 def short_money_rounded(amount: Decimal) -> str:
@@ -63,7 +65,7 @@ def short(number: int) -> str:
     if abs(number) < _SMALL:
         return f"{number:,}"
     for size, unit in _UNITS:
-        if abs(number) >= size:
+        if abs(number) >= size * _NEARLY:
             share = Decimal(number) / size
             places = 1 if abs(share) >= 100 else 2  # noqa: PLR2004 - three or four digits
             return f"{share:.{places}f}{unit}"
