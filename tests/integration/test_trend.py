@@ -102,7 +102,7 @@ def test_the_fullest_budgets_come_first(spent: None) -> None:
     half = budgets.add("half", scope={"project": "a"}, hard_limit=22, **total)
     over = budgets.add("over", scope={"project": "b"}, hard_limit=None, soft_limit=6, **total)
     raised = budgets.add(
-        "raised", scope={"project": "b"}, hard_limit=6, **{"raise": {"by": "1000", "until": (now + timedelta(days=1)).isoformat()}}, **total,
+        "raised", scope={"project": "b"}, hard_limit=6, **more, **total,
     )  # fmt: skip
     fresh = budgets.add("fresh", scope={"project": "b"}, hard_limit=1, period="day")
     without = budgets.add("a without", hard_limit=None, thresholds=["5"], **total)
