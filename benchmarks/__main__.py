@@ -24,6 +24,7 @@ NAMES = (
     "guard",
     "reconciliation",
     "litellm_guard",
+    "events",
     "scrape",
 )
 

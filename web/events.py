@@ -86,7 +86,8 @@ class Stream(Response):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         self._service.metrics.sse_closed(why)
-        log.info("/events of %s ended: %s", listener.token.name, why)
+        level = logging.DEBUG if why == "gone" else logging.INFO
+        log.log(level, "/events of %s ended: %s", listener.token.name, why)
         if self._begun:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE):
