@@ -10,25 +10,11 @@ import pytest
 
 from tests.support.api_fuzz import Fuzz
 from tests.support.databases import away, made
-from tests.support.leaks import compare, everything, watch
+from tests.support.leaks import LISTS, OPEN, PUBLIC, TOLD, compare, everything, watch
 from tests.support.valkey import valkey
 from tests.support.worlds import NOBODYS, OURS, STRANGERS, TENANTS, THEIRS, World, world
 
-# For every token, and for none.
-PUBLIC = {"GET /", "GET /ready"}
-# For tokens that are bound to an organization, team or key. A route that is added here shows
-# nothing but what Call.looking() lets it see.
-OPEN = {*PUBLIC, "GET /aggregate", "GET /spend", "GET /requests", "GET /requests/{id}"}
-# Where what everybody has is seen by who may see it: otherwise its absence would say nothing.
-TOLD = (
-    "/aggregate",
-    "/spend?by=organization,team,api_key",
-    "/spend?by=project,model,user_id,sprint,agent",
-    "/spend?by=tag&format=csv",
-    "/requests?limit=500",
-    "/requests?limit=500&format=csv",
-    "/requests?limit=500&project=shared-project",
-)
+# By whom, and whose: otherwise its absence would say nothing.
 SEEN = (("operator", OURS), ("operator", THEIRS), ("organization", OURS), ("theirs", THEIRS))
 
 
@@ -84,8 +70,7 @@ def test_nobody_hears_of_what_others_spend(both: World, alone: World) -> None:
         for kind, mark in SEEN:
             assert mark in everything(both.ask("GET", path, kind)), (path, kind)
         compare(both, alone, path)
-    places = both.places("/budgets", "/aggregate", "/spend", "/spend?by=tag", "/requests")
-    fuzz = Fuzz(both, examples=5, known={"after": places})
+    fuzz = Fuzz(both, examples=5, known={"after": both.places(*LISTS)})
     for operation in fuzz.operations():
         fuzz.examples = 10 if operation.label in OPEN - PUBLIC else 5
         watch(fuzz, alone, operation, is_open=operation.label in OPEN)

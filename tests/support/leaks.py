@@ -12,6 +12,23 @@ from schemathesis import Case, Response
 from tests.support.api_fuzz import Fuzz, Operation
 from tests.support.worlds import FOREIGN, STRANGERS, TENANTS, World
 
+# For every token, and for none.
+PUBLIC = {"GET /", "GET /ready"}
+# For tokens that are bound to an organization, team or key. A route that is added here shows
+# nothing but what Call.looking() lets it see.
+OPEN = {*PUBLIC, "GET /aggregate", "GET /spend", "GET /requests", "GET /requests/{id}"}
+# URLs of them that show all that one may see.
+TOLD = (
+    "/aggregate",
+    "/spend?by=organization,team,api_key",
+    "/spend?by=project,model,user_id,sprint,agent",
+    "/spend?by=tag&format=csv",
+    "/requests?limit=500",
+    "/requests?limit=500&format=csv",
+    "/requests?limit=500&project=shared-project",
+)
+# Lists whose pages have places that others could ask for.
+LISTS = ("/budgets", "/aggregate", "/spend", "/spend?by=tag", "/requests")
 # What differs between two services with the same data, or between two moments.
 _MOMENTS = re.compile(
     r'"(?:counted_to|created_at|counted_seconds_ago|tick_seconds_ago)":(?:"[^"]*"|[0-9.]+|null)'

@@ -9,7 +9,7 @@ import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,13 @@ class World:
         return self.session.request(
             method, self.url + path, headers=named, timeout=30, allow_redirects=False, **more
         )
+
+    @contextmanager
+    def again(self) -> Iterator["World"]:
+        """For another thread."""
+        with requests.Session() as session:
+            session.trust_env = False
+            yield replace(self, session=session)
 
     def places(self, *paths: str) -> list[str]:
         """Where the second page of these lists begins, for who sees everything."""
