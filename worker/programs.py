@@ -14,6 +14,7 @@ from worker.children import Program, python_module
 from worker.settings import Settings
 
 FLOWER_USER = "spendbeat"
+DASHBOARD = "/dashboard"  # below the HTTP service
 
 
 class PortError(SpendbeatError):

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import click
 
-from spend import audit, cursors, generate, reports, ticks
+from spend import audit, cursors, generate, reports, ticks, tokens
 from spend.capture.pipeline import import_requests
 from spend.capture.summary import ImportSummary
 from spend.errors import BusyError, UnavailableError
@@ -24,9 +24,11 @@ from worker.children import python_module
 from worker.cli import spend as spend_command
 from worker.cli import verify as verify_command
 from worker.cli.progress import progress
+from worker.cli.up import LOGIN_COMMAND
 from worker.database import engine, transaction
 from worker.embedded import home as homes
 from worker.processes import spawn, wait_until
+from worker.programs import DASHBOARD
 from worker.schema import ROOT
 from worker.settings import default_home, settings
 
@@ -36,6 +38,7 @@ _ROLLUP_SECONDS = 120.0
 _STOP_SECONDS = 60.0
 _PREDECESSOR_SECONDS = 30.0
 _GROUPS = ["provider", "model"]
+_LOGIN = "demo"  # name of the token for the dashboard
 
 
 @click.command
@@ -190,7 +193,8 @@ def _import(rows: int, seed: int) -> None:
 
 def _wait_for_rollups() -> None:
     with transaction("spendbeat_reader") as session:
-        before = ticks.newest(session) or 0
+        # The first one of all brings another with it, which is older than itself.
+        before = ticks.newest(session) or 1
 
     def counted() -> bool:
         with transaction("spendbeat_reader") as session:
@@ -224,14 +228,25 @@ def _show() -> bool:
 def _describe(running: _Running) -> None:
     doors = running.doors
     login = Path(doors["flower_password_file"])
-    # On a terminal it is for the one who sits there; a file or pipe may be kept.
-    password = login.read_text(encoding="utf-8").strip() if sys.stdout.isatty() else f"in {login}"
+    # On a terminal they are for the one who sits there; a file or pipe may be kept.
+    password, token = f"in {login}", f"of: SPENDBEAT_HOME={settings().home} {LOGIN_COMMAND}"
+    if sys.stdout.isatty():
+        password, token = login.read_text(encoding="utf-8").strip(), _token()
     click.echo()
-    click.echo(f"HTTP:    {doors['web']}")
-    click.echo(f"Flower:  {doors['flower']} (user {doors['flower_user']}, password {password})")
-    click.echo(f"Metrics: {doors['metrics']}")
-    click.echo(f"Log:     {running.log}")
+    click.echo(f"Dashboard: {doors['web']}{DASHBOARD} (log in with the token {token})")
+    click.echo(f"HTTP:      {doors['web']}")
+    click.echo(f"Flower:    {doors['flower']} (user {doors['flower_user']}, password {password})")
+    click.echo(f"Metrics:   {doors['metrics']}")
+    click.echo(f"Log:       {running.log}")
     click.echo("Up until Ctrl-C.")
+
+
+def _token() -> str:
+    """A new token to log in with; the one of the last time ends."""
+    with transaction() as session:
+        if any(one.name == _LOGIN and one.revoked_at is None for one in tokens.listed(session)):
+            tokens.revoke(session, _LOGIN)
+        return tokens.create(session, _LOGIN, ("read", "alerts"))[1]
 
 
 commands = {"demo": demo}

@@ -15,11 +15,13 @@ from worker.children import Child, speak
 from worker.database import make_engine
 from worker.embedded import home as homes
 from worker.embedded.both import needed
-from worker.programs import FLOWER_USER, Doors, doors, programs
+from worker.programs import DASHBOARD, FLOWER_USER, Doors, doors, programs
 from worker.settings import Settings, settings
 from worker.supervisor import Supervisor
 
 _SLOW_SECONDS = 60.0
+# For the dashboard: to look, and to acknowledge alerts.
+LOGIN_COMMAND = "spendbeat tokens create me --scope read --scope alerts"
 
 
 @contextmanager
@@ -144,9 +146,10 @@ def describe(at: Doors, *, late: bool = False) -> list[str]:
     )
     return [
         first,
-        f"HTTP:    {at.web} (tokens: spendbeat tokens create NAME --scope ingest)",
-        f"Flower:  {at.flower} (user {FLOWER_USER}, password in {at.password_file})",
-        f"Metrics: {at.metrics}",
+        f"Dashboard: {at.web}{DASHBOARD} (log in with a token: {LOGIN_COMMAND})",
+        f"HTTP:      {at.web} (to send: spendbeat tokens create NAME --scope ingest)",
+        f"Flower:    {at.flower} (user {FLOWER_USER}, password in {at.password_file})",
+        f"Metrics:   {at.metrics}",
     ]
 
 
