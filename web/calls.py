@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from spend.tokens import Token
 from web import bodies, refusals
 from web.refusals import Refusal
 from web.service import Service
+from web.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ THREADS: Mapping[Kind, int] = {"look": 2, "report": 2, "change": 2, "errand": 2}
 _QUIET = frozenset({"look", "report"})
 # Of each kind, per process; more get 503.
 IN_FLIGHT = 16
+# Of those, of one token: whoever floods the service leaves room for others.
+OF_ONE_TOKEN = 12
 BODY = 256 * 1024  # bytes as sent, but for routes that say otherwise
 _UNPACKED = 16  # times as much as was sent, or as BODY
 _LONGEST_MESSAGE = 1000
@@ -141,7 +145,8 @@ class Calls:
         self._pools: dict[Kind, Executor] = {
             kind: service.threads(threads, f"spendbeat-{kind}") for kind, threads in THREADS.items()
         }
-        self._in_flight: dict[Kind, int] = dict.fromkeys(THREADS, 0)
+        self._turns = {kind: Turns(threads) for kind, threads in THREADS.items()}
+        self._in_flight: dict[Kind, Counter[int]] = {kind: Counter() for kind in THREADS}
 
     def router(self, doors: Iterable[Door]) -> APIRouter:
         """The routes of some doors."""
@@ -183,16 +188,28 @@ class Calls:
         return _json(answer.said, answer.status, answer.headers, answer.kind)
 
     async def _acted(self, request: Request, token: Token, door: Door) -> Answer:
-        if self._in_flight[door.kind] >= IN_FLIGHT:
-            raise refusals.busy(IN_FLIGHT)
-        self._in_flight[door.kind] += 1
-        try:
+        with self._place(request, token, door.kind):
             body = await bodies.received(request, min(door.body, self._service.limits.body))
             work = _Work(request, token, body, door.act, self._service)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pools[door.kind], work.done)
+            async with self._turns[door.kind].turn(token.id):
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._pools[door.kind], work.done)
+
+    @contextmanager
+    def _place(self, request: Request, token: Token, kind: Kind) -> Iterator[None]:
+        in_hand = self._in_flight[kind]
+        if in_hand.total() >= IN_FLIGHT:
+            raise refusals.busy(IN_FLIGHT)
+        if in_hand[token.id] >= OF_ONE_TOKEN:
+            self._service.metrics.limited(request)
+            raise refusals.greedy(OF_ONE_TOKEN)
+        in_hand[token.id] += 1
+        try:
+            yield
         finally:
-            self._in_flight[door.kind] -= 1
+            in_hand[token.id] -= 1
+            if not in_hand[token.id]:
+                del in_hand[token.id]
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,16 @@ def stopping() -> Refusal:
     )
 
 
+def greedy(most: int) -> Refusal:
+    """One token has as much in hand as it may, while there is room for others."""
+    return Refusal(
+        429,
+        "limited",
+        f"{most} requests of this token are being worked on; send this one again.",
+        headers={"Retry-After": _SOON},
+    )
+
+
 def unavailable() -> Refusal:
     return Refusal(
         503,

@@ -3,13 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from tests.support.books import Books
 from tests.support.service import Service, event, serving, token
 from tests.support.valkey import Valkey
 from tests.support.waiting import wait_for
+from web.calls import OF_ONE_TOKEN
 
 pytestmark = pytest.mark.usefixtures("database")
 MOST = 5
@@ -95,3 +99,27 @@ def test_what_was_refused_for_its_number_is_in_the_metrics(valkey: Valkey) -> No
         shown: httpx.Response = service.client.get("/metrics")
     lines = [line for line in shown.text.splitlines() if "limited" in line and "/budgets" in line]
     assert any(line.endswith(" 2.0") for line in lines), shown.text
+
+
+def test_a_flood_of_one_token_leaves_room_for_others(books: Books) -> None:
+    """It has so many in hand and no more; then comes 429, and who else asks is served."""
+    flood, other = token("flood", "read"), token("other", "read")
+    done: list[int] = []
+    with serving() as service:
+
+        def send(secret: str) -> None:
+            headers = {"Authorization": f"Bearer {secret}"}
+            done.append(httpx.get(f"{service.url}/spend", headers=headers, timeout=60).status_code)
+
+        with books.engine.begin() as holder:
+            holder.execute(text("LOCK TABLE spend_buckets IN ACCESS EXCLUSIVE MODE"))
+            senders = [Thread(target=send, args=(flood,)) for _ in range(OF_ONE_TOKEN + 3)]
+            for sender in senders:
+                sender.start()
+            wait_for(lambda: len(done) == 3, "those that are too many")
+            assert done == [429] * 3
+            senders.append(Thread(target=send, args=(other,)))
+            senders[-1].start()
+        for sender in senders:
+            sender.join()
+    assert Counter(done) == {429: 3, 200: OF_ONE_TOKEN + 1}
