@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Text, and_, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
 
 from models import ATTRIBUTION_FIELDS, Attribution, Series
 from spend.errors import BadInputError
@@ -57,17 +58,24 @@ def conditions(
     ]
 
 
-def series(only: Only) -> ColumnElement[Any] | None:
-    """The ids of the series of these requests, as a subquery; None where all are."""
+def series(session: Session, only: Only) -> list[int] | None:
+    """The numbers of the series of these requests; None where all are.
+
+    A list, and no subquery: how many buckets fit decides how they are read, and only then does the
+    planner know. Raises BadInputError as check().
+    """
     found = conditions(only, Series.provider.expression, Series.model.expression)
     if not found:
         return None
-    return (
-        select(Series.id)
-        .outerjoin(Attribution, Attribution.id == Series.attribution_id)
-        .where(*found)
-        .scalar_subquery()
-    )
+    statement = select(Series.id).where(*found)
+    if only.keys() - {"provider", "model"}:
+        statement = statement.outerjoin(Attribution, Attribution.id == Series.attribution_id)
+    return list(session.scalars(statement))
+
+
+def among(column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[bool]:
+    """Whether it is one of these numbers, as one array: the server hashes a long one."""
+    return column == func.any(cast(list(numbers), ARRAY(Integer)))
 
 
 def _one_of(column: ColumnElement[Any], values: Sequence[str | None]) -> ColumnElement[bool]:

@@ -108,10 +108,13 @@ def one(session: Session, row_id: int) -> Detail:
 
 def _walked(session: Session, wanted: Wanted, span: Span, most: int, end: float) -> Page:
     found: list[Request] = []
+    numbers = filters.series(session, wanted.only)
+    if numbers == []:
+        return Page((), None)
     below = wanted.after and wanted.after.started_at + _TICK
     quarters = _FIRST
     while True:
-        ahead = _ahead(session, wanted, span, below, quarters)
+        ahead = _ahead(session, wanted.unpriced, numbers, span.within(Span(None, below)), quarters)
         look = _enough(ahead, most + 1 - len(found)) if wanted.told_by_buckets() else ahead
         found += read(session, wanted, _spans(look, span), most + 1 - len(found))
         if len(found) > most or (len(look) == len(ahead) < quarters):
@@ -131,22 +134,20 @@ def _page(found: Sequence[Request], most: int) -> Page:
 
 
 def _ahead(
-    session: Session, wanted: Wanted, span: Span, below: datetime | None, most: int
+    session: Session, unpriced: bool | None, numbers: Sequence[int] | None, span: Span, most: int
 ) -> list[_Quarter]:
-    """The newest quarters of an hour with requests that may fit, from `below` down."""
+    """The newest quarters of an hour of a span with requests that may fit, of some series."""
     table = SpendBucket
-    fitting = func.sum(_COUNTED[wanted.unpriced])
+    fitting = func.sum(_COUNTED[unpriced])
     statement = select(table.bucket, fitting).group_by(table.bucket).having(fitting > 0)
-    if wanted.unpriced:
+    if unpriced:
         statement = statement.where(table.unpriced > 0)
     if span.since is not None:
         statement = statement.where(table.bucket > span.since - QUARTER)
-    upper = min((moment for moment in (span.until, below) if moment is not None), default=None)
-    if upper is not None:
-        statement = statement.where(table.bucket < upper)
-    series = filters.series(wanted.only)
-    if series is not None:
-        statement = statement.where(table.series_id.in_(series))
+    if span.until is not None:
+        statement = statement.where(table.bucket < span.until)
+    if numbers is not None:
+        statement = statement.where(filters.among(table.series_id.expression, numbers))
     rows = session.execute(statement.order_by(table.bucket.desc()).limit(most))
     return [_Quarter(begins, int(requests)) for begins, requests in rows]
 
