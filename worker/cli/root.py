@@ -17,6 +17,7 @@ _COMMANDS = {
     "conflicts": "worker.cli.inbox",
     "deliveries": "worker.cli.deliveries",
     "demo": "worker.cli.demo",
+    "events": "worker.cli.events",
     "exporter": "worker.cli.exporter",
     "generate": "worker.cli.generate",
     "guard": "worker.cli.guard",
