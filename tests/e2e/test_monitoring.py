@@ -3,8 +3,11 @@
 import re
 import socket
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,27 @@ def targets(celery_setup: CeleryTestSetup, start: Any) -> Iterator[dict[str, str
         assert "Traceback" not in program.logs()
 
 
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).status_code == HTTPStatus.OK
+    except httpx.TransportError:
+        return False
+
+
+def listen(url: str, secret: str) -> list[str]:
+    """What one client hears of events, line by line, until the service ends."""
+    heard: list[str] = []
+
+    def hear() -> None:
+        bearer = {"authorization": f"Bearer {secret}"}
+        stream = httpx.stream("GET", f"{url}/events", headers=bearer, trust_env=False, timeout=60)
+        with suppress(httpx.HTTPError), stream as answer:
+            heard.extend(answer.iter_lines())
+
+    threading.Thread(target=hear, daemon=True).start()
+    return heard
+
+
 def live(url: str, secret: str, receiver: str) -> None:
     """What a day brings: a channel, a budget, calls that are asked for, sent, crossed and told."""
     bearer = {"authorization": f"Bearer {secret}", "spendbeat-spool": SPOOL}
@@ -75,13 +99,6 @@ def live(url: str, secret: str, receiver: str) -> None:
             found: dict[str, Any] = answer.json()
             return found
 
-        def answers() -> bool:
-            try:
-                return client.get("/").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        wait_for(answers, "the service")
         ask("POST", "/channels", name="ops", kind="webhook", address=receiver)
         line = {"period": "total", "scope": SHOP, "thresholds": ["50%,channel=ops"]}
         ask("POST", "/budgets", name="shop", hard_limit="1", **line)
@@ -102,8 +119,13 @@ def test_everything_is_scraped_and_every_expression_says_something(
     with books.engine.begin() as connection:
         connection.exec_driver_sql(SOURCE)
     with prometheus(tmp_path, secret, targets) as found, hook() as receiver:
-        live(f"http://{targets['web']}", secret, receiver.url())
+        url = f"http://{targets['web']}"
+        wait_for(lambda: answers(url), "the service")
+        heard = listen(url, secret)
+        wait_for(lambda: heard, "a stream that has begun")
+        live(url, secret, receiver.url())
         wait_for(lambda: receiver.got, "the message of a crossing")
+        wait_for(lambda: {"event: spend", "event: alert"} <= set(heard), "both kinds of events")
         _until_empty(lambda: {j: s for j, s in found.targets().items() if s != "up"}, "targets")
         names = {rule["alert"] for rule in monitoring.rules()}
         _until_empty(lambda: names - _healthy(found), "rules that nobody could ask")
@@ -113,6 +135,8 @@ def test_everything_is_scraped_and_every_expression_says_something(
             "panels without data",
         )
         _until_empty(lambda: {a for a in _asked() if not found.query(a)}, "labels without values")
+        counted = ("sum(spendbeat_sse_clients) == 1", "sum(spendbeat_sse_events_total) > 1")
+        _until_empty(lambda: {c for c in counted if not found.query(c)}, "the listener")
 
 
 def _healthy(found: Prometheus) -> set[str]:
