@@ -19,7 +19,7 @@ from web import openapi_events as described
 from web import refusals
 from web.guarding import refused
 from web.hub import Hub
-from web.listeners import Listener, Place, parse
+from web.listeners import End, Listener, Place, parse
 from web.looking import reset
 from web.refusals import Refusal
 from web.service import Service
@@ -66,13 +66,13 @@ class Stream(Response):
                     self._service.metrics.sse_closed("full")
                 return
             with self._service.metrics.sse_client():
-                await self._until_over(place, receive, send)
+                why = await self._until_over(place, receive, send)
             if not self._begun:
-                await refused(refusals.stopping())(scope, receive, send)
+                await refused(_instead(why))(scope, receive, send)
         finally:
             self._hub.leave(listener)
 
-    async def _until_over(self, place: Place, receive: Receive, send: Send) -> None:
+    async def _until_over(self, place: Place, receive: Receive, send: Send) -> End:
         """Both tasks end the listener; it may also be ended from elsewhere."""
         listener = self._listener
         tasks = [
@@ -92,6 +92,7 @@ class Stream(Response):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE):
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return why
 
     async def _talk(self, newest: Place, send: Send) -> None:
         try:
@@ -155,6 +156,13 @@ class Stream(Response):
         message: Message = {"type": "http.response.body", "body": told, "more_body": True}
         async with asyncio.timeout(STUCK):
             await send(message)
+
+
+def _instead(why: End) -> Refusal:
+    """Of a stream that ended before it began."""
+    if why == "revoked":
+        return refusals.unauthorized("This token was revoked.")
+    return refusals.stopping()
 
 
 async def _hung_up(receive: Receive, listener: Listener) -> None:

@@ -17,6 +17,9 @@ from tests.support.streams import Stream, deaf, listening
 from tests.support.valkey import valkey
 from tests.support.waiting import wait_for
 from web import events, hub
+from web.hub import Hub
+from web.listeners import Listener, Place
+from web.looking import PART_ENTRIES, Part
 from worker import bell
 from worker.database import transaction
 
@@ -219,6 +222,32 @@ def test_a_revoked_token_ends_a_stream_on_which_nothing_happens(service: Service
             tokens.revoke(session, "leaving")
         stream.wait_until_over()
         assert stream.told == []
+
+
+def test_a_revoked_token_does_not_get_on_with_what_it_missed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each page is read together with the token, whenever the reader looks."""
+    leaving = token("leaving", "read")
+    happen(150)
+    feeds.number()
+    read = Hub.missed
+
+    async def revoking(self: Hub, listener: Listener, place: Place) -> Part:
+        if place.position:
+            with transaction() as session:
+                tokens.revoke(session, "leaving")
+        return await read(self, listener, place)
+
+    monkeypatch.setattr(Hub, "missed", revoking)
+    monkeypatch.setattr(hub, "LOOKS", 1000.0)
+    first = f"{feeds.standing().epoch}-0"
+    with listening(service.url, leaving, last_event_id=first) as stream:
+        stream.wait_until_over()
+        assert stream.ids() == list(range(1, PART_ENTRIES + 1))
+    # The service still remembers the token, and the feed does not.
+    with listening(service.url, leaving, last_event_id=first) as stream:
+        assert stream.status == 401
 
 
 def test_without_a_token_or_the_scope_nothing_is_told(service: Service) -> None:

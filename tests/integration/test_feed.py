@@ -236,6 +236,23 @@ def test_readers_find_every_entry_in_order_whoever_commits_when(database: str) -
     assert len(naive) < 240, "the control found everything: this proves nothing"
 
 
+def test_an_entry_that_is_deleted_while_positions_are_given_leaves_no_hole(database: str) -> None:
+    put(3)
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    dispatcher = Thread(target=feeds.number)
+    with engine("spendbeat_owner").connect() as other:
+        delete = "DELETE FROM feed_entries WHERE id = (SELECT min(id) + 1 FROM feed_entries)"
+        other.execute(text(delete))
+        dispatcher.start()
+        with engine(None).connect() as all_:
+            waiting = text(f"{waits} AND wait_event_type = 'Lock'")
+            wait_for(lambda: all_.scalar(waiting), "it to wait for the entry")
+        other.commit()
+    dispatcher.join()
+    put()
+    assert positions() == [1, 2, 3]
+
+
 def test_a_killed_dispatcher_leaves_no_hole_and_no_lock(database: str) -> None:
     put(3)
     with engine().connect() as killed:
