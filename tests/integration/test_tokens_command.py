@@ -60,3 +60,35 @@ def test_a_name_that_would_be_hard_to_type_is_refused(database: str, name: str) 
 def test_a_scope_is_needed_and_has_to_exist(database: str) -> None:
     assert "--scope" in run("create", "proxy").output
     assert "'admin' is not one of" in run("create", "proxy", "--scope", "admin").output
+
+
+def test_a_bound_token_is_made_and_shown_as_such(database: str) -> None:
+    made = json.loads(
+        run(
+            "create", "acme", "--scope", "read", "--organization", "acme", "--team", "web", "--json"
+        ).output
+    )
+    assert made["binding"] == {"organization": "acme", "team": "web"}
+    said, _ = run("create", "key", "--scope", "read", "--api-key", "k1").output.splitlines()
+    assert "sees only api_key k1" in said
+    listed = run("list").output
+    assert "organization acme, team web" in listed
+    rows = {row["name"]: row["binding"] for row in json.loads(run("list", "--json").output)}
+    assert rows == {"acme": made["binding"], "key": {"api_key": "k1"}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--scope", "ingest", "--team", "web"), "scope read only"),
+        (("--scope", "read", "--scope", "alerts", "--team", "web"), "scope read only"),
+        (("--scope", "read", "--team", ""), "team is empty"),
+        (("--scope", "read", "--organization", " acme"), "blanks around it"),
+    ],
+)
+def test_what_a_bound_token_cannot_be_is_said(
+    database: str, arguments: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(BadInputError, match=words):
+        run("create", "t", *arguments)
+    assert json.loads(run("list", "--json").output) == []
