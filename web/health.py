@@ -22,7 +22,7 @@ from worker import broker, schema_version
 from worker.settings import Settings
 
 PATIENCE = 1.0
-_REMEMBERED_SECONDS = 1.0
+REMEMBERED_SECONDS = 1.0
 # Ticks are a few seconds apart; whoever is this late by default is not coming.
 _LATE = 60.0
 _TICKS_MISSED = 3
@@ -43,7 +43,7 @@ class Pulse(Generic[T]):
 
     async def beats(self) -> T | None:
         """What was answered within a second; None otherwise."""
-        old = time.monotonic() - self._asked > _REMEMBERED_SECONDS
+        old = time.monotonic() - self._asked > REMEMBERED_SECONDS
         if self._answer is None or (self._answer.done() and old):
             self._asked = time.monotonic()
             loop = asyncio.get_running_loop()

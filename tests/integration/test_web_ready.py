@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Engine
 
 from spend import ticks
 from tests.support.books import Books
@@ -14,7 +15,8 @@ from tests.support.databases import away
 from tests.support.service import Service, serving
 from tests.support.valkey import Valkey, valkey
 from tests.support.waiting import wait_for
-from web.health import PATIENCE, at_most
+from web import health
+from web.health import PATIENCE, Seen, at_most
 from worker import schema, schema_version
 from worker.database import transaction
 
@@ -26,8 +28,9 @@ def broker() -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def service(database: str, broker: Valkey) -> Iterator[Service]:
-    """With a broker of its own, and a tick that was just taken."""
+def service(database: str, broker: Valkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """With a broker of its own, and a tick that was just taken. It remembers only for a moment."""
+    monkeypatch.setattr("web.health.REMEMBERED_SECONDS", 0.05)
     url = f"redis+socket://{broker.url.removeprefix('unix://')}?virtual_host=0"
     with serving(redis_url=url) as service:
         with transaction() as session:
@@ -121,6 +124,25 @@ def test_a_server_that_never_answers_keeps_nobody_waiting(
     finally:
         os.kill(broker.pid, signal.SIGCONT)
     lacking(service)
+
+
+def test_however_often_it_is_asked_it_looks_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody needs a token to ask, so asking must cost the database nothing."""
+    looked: list[int] = []
+    look = health.look
+
+    def seen(engine: Engine) -> Seen | None:
+        looked.append(1)
+        return look(engine)
+
+    monkeypatch.setattr("web.health.REMEMBERED_SECONDS", 60.0)
+    lacking(service)
+    monkeypatch.setattr("web.health.look", seen)
+    assert [ready(service)[0] for _ in range(20)] == [200] * 20
+    assert service.client.get("/").json()["database"] is True
+    assert looked == []
 
 
 def test_a_browser_is_sent_to_the_dashboard_and_a_program_hears_of_health(
