@@ -24,8 +24,11 @@ NAMES = (
     "guard",
     "reconciliation",
     "litellm_guard",
+    "reports",
     "events",
     "scrape",
+    "dashboard",
+    "sizing",
 )
 
 
