@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     Boolean,
@@ -30,7 +29,6 @@ from spend import filters
 from spend.errors import BadInputError
 from spend.facts import FIGURES, Span, facts, may_read
 from spend.filters import ALL, BY_KEY, TAG, Only
-from spend.sql import query
 
 DIMENSIONS = ("provider", "model", *ATTRIBUTION_FIELDS, "day")
 
@@ -107,13 +105,13 @@ def sums(
     until: datetime | None = None,
     zone: str = "UTC",
     only: Only = ALL,
-) -> list[tuple[tuple[str | None, ...], dict[str, int | Decimal]]]:
-    """Groups as spend() has them, in no order, with any of models.MEASURES."""
+) -> list[tuple[tuple[str | None, ...], Sequence[Any]]]:
+    """Groups as spend() has them, in no order, each with the figures asked for, in their order.
+
+    figures: of models.MEASURES.
+    """
     statement, keys, _ = _grouped(session, by, (Span(since, until), zone, only), figures)
-    return [
-        (_group(row[: len(keys)]), dict(zip(figures, row[len(keys) :], strict=True)))
-        for row in session.execute(statement)
-    ]
+    return [(_group(row[: len(keys)]), row[len(keys) :]) for row in session.execute(statement)]
 
 
 def summary(
@@ -160,19 +158,6 @@ def added(lines: Sequence[SpendLine]) -> SpendLine:
 def overlaps(by: Sequence[str]) -> bool:
     """Whether a request can be in several of these groups."""
     return any(name == TAG or name.startswith(BY_KEY) for name in by)
-
-
-def zone_known(session: Session, name: str) -> ZoneInfo:
-    """A time zone that Postgres knows and Python too. Raises BadInputError."""
-    try:
-        found = ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        found = None
-    if found is None or not session.scalar(query("rebuild", "zone_exists"), {"zone": name}):
-        raise BadInputError(
-            f"{name!r:.80} is not a time zone; use an IANA name such as 'Europe/Berlin'."
-        )
-    return found
 
 
 def _grouped(

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
-from spend import filters, reports
+from spend import filters, reports, zones
 from spend.errors import BadInputError
 from spend.filters import Only
 from spend.periods import midnight
@@ -178,7 +178,7 @@ def _sums(session: Session, days: Days, only: Only, by: Sequence[str]) -> Groups
 
 def _zone(session: Session, name: str) -> ZoneInfo:
     try:
-        return reports.zone_known(session, name)
+        return zones.known(session, name)
     except BadInputError as error:
         raise invalid(str(error)) from None
 

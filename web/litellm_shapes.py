@@ -5,7 +5,7 @@ left out rather than said to be 0. `unpriced` is ours: requests that are in no `
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -15,25 +15,30 @@ FIGURES = (
     "cache_write_1h_tokens", "unpriced", "total_cost",
 )  # fmt: skip
 NOBODY = "Unassigned"
-Sums = dict[str, int | Decimal]
-Groups = Iterable[tuple[tuple[str | None, ...], Sums]]
+# In the order of FIGURES; the last one is the exact cost.
+Sums = Sequence[Any]
+Groups = Sequence[tuple[tuple[str | None, ...], Sums]]
+
+
+def _none() -> list[Any]:
+    return [0] * (len(FIGURES) - 1) + [Decimal(0)]
 
 
 @dataclass
 class _Part:
     """The sums of one model, provider, key or other, and those of each key in it."""
 
-    sums: Sums = field(default_factory=lambda: defaultdict(int))
-    keys: dict[str, Sums] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
+    sums: list[Any] = field(default_factory=_none)
+    keys: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(_none))
 
-    def add(self, key: str | None, sums: Sums) -> None:
+    def add(self, key: str, sums: Sums) -> None:
         _add(self.sums, sums)
-        _add(self.keys[key or NOBODY], sums)
+        _add(self.keys[key], sums)
 
 
 @dataclass
 class _Day:
-    sums: Sums = field(default_factory=lambda: defaultdict(int))
+    sums: list[Any] = field(default_factory=_none)
     parts: dict[str, dict[str, _Part]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(_Part))
     )
@@ -46,32 +51,35 @@ def activity(models: Groups, entities: Groups) -> tuple[list[dict[str, Any]], di
     is about, and key; with tags a request may be in several.
     """
     days: dict[str, _Day] = defaultdict(_Day)
-    whole: Sums = defaultdict(int)
+    whole = _none()
     for (day, provider, model, key), sums in models:
-        found = days[str(day)]
-        _add(whole, sums)
-        _add(found.sums, sums)
-        found.parts["models"][model or NOBODY].add(key, sums)
-        found.parts["providers"][provider or NOBODY].add(key, sums)
-        found.parts["api_keys"][key or NOBODY].add(key, sums)
+        found, of = days[str(day)], key or NOBODY
+        found.parts["models"][model or NOBODY].add(of, sums)
+        found.parts["providers"][provider or NOBODY].add(of, sums)
+        _add(found.parts["api_keys"][of].sums, sums)
+    for found in days.values():
+        # Each request is in one provider.
+        for part in found.parts["providers"].values():
+            _add(found.sums, part.sums)
+        _add(whole, found.sums)
     for (day, entity, key), sums in entities:
-        days[str(day)].parts["entities"][entity or NOBODY].add(key, sums)
+        days[str(day)].parts["entities"][entity or NOBODY].add(key or NOBODY, sums)
     totals = {_total(name): value for name, value in metrics(whole).items()}
     return [_as_json(day, found) for day, found in sorted(days.items(), reverse=True)], totals
 
 
-def metrics(sums: Mapping[str, int | Decimal]) -> dict[str, Any]:
+def metrics(sums: Sums) -> dict[str, Any]:
     """SpendMetrics as far as it is counted here."""
-    of = {name: sums.get(name, 0) for name in FIGURES}
+    requests, prompts, answers, read, written, written_1h, unpriced, cost = sums
     return {
-        "spend": float(of["total_cost"]),
-        "prompt_tokens": int(of["input_tokens"]),
-        "completion_tokens": int(of["output_tokens"]),
-        "total_tokens": int(of["input_tokens"] + of["output_tokens"]),
-        "cache_read_input_tokens": int(of["cache_read_tokens"]),
-        "cache_creation_input_tokens": int(of["cache_write_tokens"] + of["cache_write_1h_tokens"]),
-        "api_requests": int(of["requests"]),
-        "unpriced": int(of["unpriced"]),
+        "spend": float(cost),
+        "prompt_tokens": int(prompts),
+        "completion_tokens": int(answers),
+        "total_tokens": int(prompts + answers),
+        "cache_read_input_tokens": int(read),
+        "cache_creation_input_tokens": int(written + written_1h),
+        "api_requests": int(requests),
+        "unpriced": int(unpriced),
     }
 
 
@@ -80,7 +88,7 @@ def by_key(groups: Groups) -> list[dict[str, Any]]:
     keys: dict[str, _Part] = defaultdict(_Part)
     for (key, model), sums in groups:
         # Here the parts of a key are its models.
-        keys[key or NOBODY].add(model, sums)
+        keys[key or NOBODY].add(model or NOBODY, sums)
     rows = [
         {
             "api_key": key,
@@ -100,20 +108,21 @@ def by_team(groups: Groups) -> list[dict[str, Any]]:
     exact: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for (day, team, model, key), sums in groups:
         name = team or NOBODY
-        exact[str(day), name] += sums["total_cost"]
+        said = metrics(sums)
+        exact[str(day), name] += sums[-1]
         days[str(day)][name].append({
             "model": model,
             "api_key": key or NOBODY,
-            "spend": float(sums["total_cost"]),
-            "total_tokens": int(sums["input_tokens"] + sums["output_tokens"]),
-            "unpriced": int(sums["unpriced"]),
+            "spend": said["spend"],
+            "total_tokens": said["total_tokens"],
+            "unpriced": said["unpriced"],
         })  # fmt: skip
     return [
         {
             "group_by_day": f"{day}T00:00:00+00:00",
             "teams": [
-                {"team_name": team, "total_spend": float(exact[day, team]), "metadata": said}
-                for team, said in teams.items()
+                {"team_name": team, "total_spend": float(exact[day, team]), "metadata": models}
+                for team, models in teams.items()
             ],
         }
         for day, teams in sorted(days.items())
@@ -141,11 +150,12 @@ def _part(part: _Part, *, keys: bool) -> dict[str, Any]:
 
 
 def _report(sums: Sums) -> dict[str, Any]:
+    said = metrics(sums)
     return {
-        "total_cost": float(sums["total_cost"]),
-        "total_input_tokens": int(sums["input_tokens"]),
-        "total_output_tokens": int(sums["output_tokens"]),
-        "unpriced": int(sums["unpriced"]),
+        "total_cost": said["spend"],
+        "total_input_tokens": said["prompt_tokens"],
+        "total_output_tokens": said["completion_tokens"],
+        "unpriced": said["unpriced"],
     }
 
 
@@ -153,6 +163,6 @@ def _total(name: str) -> str:
     return name if name.startswith("total_") else f"total_{name}"
 
 
-def _add(to: Sums, sums: Sums) -> None:
-    for name, value in sums.items():
-        to[name] += value
+def _add(to: list[Any], sums: Sums) -> None:
+    for number, value in enumerate(sums):
+        to[number] += value
