@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from spend import audit, cursors, feed, ticks
+from spend import audit, cursors, feed, ticks, zones
 from spend.audit import AuditResult
 from spend.budgets import sums
 from spend.errors import BadInputError
@@ -79,12 +79,11 @@ def _everything(session: Session, tick: int) -> list[dict[str, object]]:
 
 
 def set_zone(session: Session, zone: str) -> None:
-    """Cut days in another zone from now on, and those of the past anew, in this transaction."""
-    if not session.scalar(query("rebuild", "zone_exists"), {"zone": zone}):
-        raise BadInputError(
-            f"{zone!r} is not a time zone that Postgres knows; use an IANA name such as"
-            " 'Europe/Berlin' or 'Asia/Kolkata'."
-        )
+    """Cut days in another zone from now on, and those of the past anew, in this transaction.
+
+    Raises BadInputError for what is no time zone.
+    """
+    zones.known(session, zone)
     session.execute(query("rebuild", "hold_all"))
     session.execute(query("rebuild", "set_zone"), {"zone": zone})
     binds = {"provider": None, "zone": zone}

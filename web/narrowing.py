@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from spend import filters, reports
+from spend import filters, zones
 from spend.errors import BadInputError
 from spend.ticks import Counted
 from web import asking
@@ -44,7 +44,7 @@ def unbroken(call: Call, *several: str) -> None:
 
 def span(session: Session, call: Call, zone: str) -> tuple[datetime | None, datetime | None]:
     """From and to in UTC. Raises BadInputError."""
-    known = reports.zone_known(session, zone)
+    known = zones.known(session, zone)
     since, until = (_moment(call, name, known) for name in ("from", "to"))
     if since and until and since >= until:
         raise BadInputError("from has to be before to, which is the first moment left out.")

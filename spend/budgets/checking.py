@@ -7,13 +7,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import Channel
-from spend import notes
+from spend import notes, zones
 from spend.attribution import tags
 from spend.budgets import guarding
 from spend.budgets.definition import BASES, SCOPE_FIELDS, SEVERITIES, Definition, Threshold
 from spend.errors import BadInputError
 from spend.periods import KINDS
-from spend.sql import query
 
 MAX_TEXT = 512
 MAX_NAME = 100
@@ -41,14 +40,10 @@ def check(definition: Definition) -> None:
 
 
 def check_names(session: Session, definitions: Iterable[Definition]) -> None:
-    """Zones that Postgres does not know, and channels that do not exist. Raises BadInputError."""
+    """Zones that are not known, and channels that do not exist. Raises BadInputError."""
     definitions = list(definitions)
     for zone in sorted({definition.zone for definition in definitions}):
-        if not session.scalar(query("rebuild", "zone_exists"), {"zone": zone}):
-            raise BadInputError(
-                f"{zone!r} is not a time zone that Postgres knows; use an IANA name such as"
-                " 'Europe/Berlin' or 'Asia/Kolkata'."
-            )
+        zones.known(session, zone)
     named = {
         channel
         for definition in definitions

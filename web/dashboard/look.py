@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 from starlette.datastructures import QueryParams
 
-from spend import filters, reports
+from spend import filters, zones
 from spend.errors import BadInputError
 from spend.periods import midnight
 from web.refusals import invalid
@@ -167,7 +167,7 @@ def read(session: Session, query: QueryParams, now: datetime) -> Look:
         if "\0" in value or "\0" in name:
             raise invalid(f"{name[:60]!r} has a character that is in no text (U+0000).")
     try:
-        zone = reports.zone_known(session, query.get("zone") or "UTC")
+        zone = zones.known(session, query.get("zone") or "UTC")
         since, until, given = _time(query, zone, now)
     except BadInputError as error:
         raise invalid(str(error)) from None

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import click
 
-from spend import filters, reports
+from spend import filters, reports, zones
 from spend.amounts import dollars, plain
 from spend.attribution.caps import OTHER
 from spend.errors import BadInputError
@@ -58,6 +58,7 @@ def spend(
     with transaction("spendbeat_reader") as session:
         # One moment for the lines, their total and the zone that days are kept in.
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        zones.known(session, timezone)
         lines = reports.spend(session, names, since=begin, until=end, zone=timezone, only=chosen)
         whole = reports.total(session, since=begin, until=end, only=chosen)
     if as_json:
