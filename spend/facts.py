@@ -2,7 +2,7 @@
 
 Days of the reporting zone are summed up already, in `daily_cost_summaries`: a hundredth of the
 buckets' rows. They serve whole days of that zone, and all reports that do not ask for days; what
-is left at both ends comes from the buckets, and days of another zone from both. Both move in one
+is left at both ends, and days of another zone, come from the buckets. Both move in one
 transaction, so they never disagree. The role that tenants act as may read the buckets only.
 """
 
@@ -33,7 +33,6 @@ from spend.filters import Only
 from spend.periods import midnight
 
 FIGURES = ("requests", "input_tokens", "output_tokens", "unpriced", "total_cost")
-_MOST_DAYS = 3660
 _MAY_READ = text("SELECT has_table_privilege(:name, 'SELECT')")
 
 
@@ -75,21 +74,11 @@ def facts(
     for moment in span:
         if moment is not None and (moment.minute % 15 or moment.second or moment.microsecond):
             raise BadInputError(f"{moment.isoformat()} is not on a quarter of an hour.")
-    parts, zone = _parts(session, span)
-    found: list[Select[Any]] = []
-    spans = parts.spans
-    numbers = filters.series(session, only)
-    if parts.days is not None and days_of in (None, zone):
+    parts = _parts(session, span, days_of)
+    numbers = filters.series(session, only) if parts.spans else None
+    found = [_buckets(each, numbers, days_of, figures) for each in parts.spans]
+    if parts.days is not None:
         found.append(_days(parts.days, figures, told=days_of is not None))
-    elif parts.days is not None:
-        shifted = _elsewhere(session, parts.days, zone, days_of)
-        if shifted is None:
-            spans = (span,)
-        else:
-            found.append(days_elsewhere.kept(shifted, figures))
-            if shifted.moves:
-                found.append(days_elsewhere.moved(shifted, numbers, figures))
-    found += [_buckets(each, numbers, days_of, figures) for each in spans]
     whole = found[0] if len(found) == 1 else union_all(*found)
     return whole.subquery("facts")
 
@@ -113,35 +102,18 @@ def split(span: Span, zone: ZoneInfo) -> Parts:
     return Parts((first, end), tuple(spans))
 
 
-def _parts(session: Session, span: Span) -> tuple[Parts, str]:
-    """Also the zone of the days that are kept, where those may be read."""
+def _parts(session: Session, span: Span, days_of: str | None) -> Parts:
     buckets = Parts(None, (span,))
     if not may_read(session, DailyCostSummary.__tablename__):
-        return buckets, ""
+        return buckets
     zone = session.scalars(select(ReportingZone.zone)).one()
+    if zone in zones.OFFSETS or (days_of is not None and days_of != zone):
+        return buckets
     try:
-        return split(span, ZoneInfo(zone)), zone
+        return split(span, ZoneInfo(zone))
     except (KeyError, ValueError, OSError, OverflowError):
         # A zone that only Postgres knows, or a time at the end of the calendar.
-        return buckets, zone
-
-
-def _elsewhere(
-    session: Session, days: tuple[date | None, date | None], zone: str, there: str | None
-) -> Plan | None:
-    """How days of another zone come from those that are kept; None where they cannot."""
-    table = DailyCostSummary
-    lowest, highest = session.execute(select(func.min(table.day), func.max(table.day))).one()
-    if lowest is None or there is None:
-        return None
-    first = max(days[0] or lowest, lowest)
-    end = min(days[1] or date.max, highest + timedelta(days=1))
-    if not 0 < (end - first).days <= _MOST_DAYS:
-        return None
-    try:
-        return days_elsewhere.plan(first, end, ZoneInfo(zone), ZoneInfo(there))
-    except (KeyError, ValueError, OSError, OverflowError):
-        return None
+        return buckets
 
 
 def _day_from(moment: datetime, zone: ZoneInfo) -> date:
