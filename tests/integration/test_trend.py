@@ -83,16 +83,33 @@ def test_by_tags_there_is_one_band_with_everything(session: Session) -> None:
 
 def test_what_changed_most_comes_first_up_or_down(session: Session) -> None:
     half = START + timedelta(days=5)
-    found = movers.movers(session, "project", Span(half, END), Span(START, half), most=3, only={})
+    times = (Span(half, END), Span(START, half))
+    found = movers.compare(session, "project", *times, lines=9, movers=3, only={}).movers
     assert [(one.value, one.now, one.before) for one in found] == [
         ("b", 0, 12), ("a", Decimal("1.000000000001"), 10), (None, 0, 2),
     ]  # fmt: skip
     assert found[0].change == -12
-    only = movers.movers(
-        session, "project", Span(half, END), Span(START, half), most=3, only={"project": ["d"]}
-    )
-    assert [(one.value, one.change) for one in only] == [("d", Decimal("0.25"))]
-    assert movers.movers(session, "tag", Span(half, END), Span(START, half), most=3, only={}) == []
+    assert found[2].unpriced == 1
+    only = {"project": ["d"]}
+    found = movers.compare(session, "project", *times, lines=9, movers=3, only=only).movers
+    assert [(one.value, one.change) for one in found] == [("d", Decimal("0.25"))]
+
+
+@pytest.mark.parametrize("by", ["project", "model", "tag"])
+@pytest.mark.parametrize("only", [{}, {"project": ["a", None]}], ids=["all", "some"])
+def test_what_is_compared_is_what_reports_say(
+    session: Session, by: str, only: dict[str, list[str | None]]
+) -> None:
+    half = START + timedelta(days=5)
+    found = movers.compare(session, by, Span(START, half), Span(half, END), lines=2, movers=1,
+                           only=only)  # fmt: skip
+    time = {"since": START, "until": half, "only": only}
+    assert found.total == reports.total(session, **time)
+    assert found.lines == reports.page(session, [by], 2, **time)
+    later = reports.total(session, since=half, until=END, only=only)
+    assert found.before == (later.total_cost, later.unpriced)
+    nobody = [line for line in reports.spend(session, [by], **time) if line.group == (None,)]
+    assert [found.nobody] == (nobody if by == "project" else [None])
 
 
 def test_the_fullest_budgets_come_first(spent: None) -> None:

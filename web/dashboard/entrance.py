@@ -16,7 +16,7 @@ THEME = "spendbeat_theme"
 _DAYS_30 = 30 * 24 * 3600
 _MOST_FORM = 16 * 1024
 _SEE_OTHER = 303
-_ENDED = "This token is not known any more: it was revoked, or it expired. Paste another one."
+_ENDED = "This token is not known any more: it was revoked. Paste another one."
 _WRONG = "This token is not known, or was revoked."
 _NOT_READ = "This token may not read: it needs the scope read."
 

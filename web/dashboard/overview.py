@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import exists, select
@@ -14,8 +15,8 @@ from spend.alerts.alert import Alert
 from spend.budgets import standing, urgent
 from spend.budgets.standing import BudgetStatus
 from spend.facts import Span
-from spend.filters import Only
-from spend.reports import SpendLine
+from spend.movers import Mover
+from spend.reports import Place, SpendLine
 from spend.ticks import Counted
 from web.calls import Call
 from web.dashboard import look as looks
@@ -27,21 +28,26 @@ BANDS = 7  # colors of the palette
 LINES = 10
 _MOVERS = 8
 _BUDGETS = 6
-_ALERTS = 6
+_ALERTS = 4
 _MOST_ALERTS = 200
 _SEVERITIES = ("critical", "warning", "info")
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a time cost: lines are the dearest values, with their colors in the chart."""
+    """What a time cost: lines are a page of values, with their colors in the chart.
+
+    before: dollars and unpriced of the equal time before. dearest: of all values, for bars.
+    """
 
     look: Look
     total: SpendLine
-    before: SpendLine
+    before: tuple[Decimal, int]
     lines: list[SpendLine]
+    dearest: Decimal
     more: bool
     nobody: SpendLine | None
+    movers: list[Mover]
     chart: Chart
     overlapping: bool
 
@@ -63,51 +69,40 @@ def make(call: Call) -> Page:
         look = looks.read(session, call.query, now)
         found = figures(session, look, LINES)
         said: dict[str, Any] = {**framed(session, look, empty=found.empty), "figures": found}
-        span, before = Span(look.since, look.counted_until), Span(*look.before())
-        said["movers"] = movers.movers(session, look.by, span, before, most=_MOVERS, only=look.only)
         if call.binding is None:
             said["budgets"], said["more_budgets"] = _budgets(session, now)
             said["alerts"], said["counts"] = _alerts(session)
     return Page("overview.html", {**said, "may_change": "alerts" in call.scopes})
 
 
-def figures(session: Session, look: Look, most: int, after: reports.Place | None = None) -> Figures:
-    """Totals, the dearest values, and the chart."""
-    lines = _lines(session, look, most + 1, after)
+def figures(session: Session, look: Look, most: int, after: Place | None = None) -> Figures:
+    """Totals, the dearest values, what changed, and the chart: two readings of what was counted."""
+    time = Span(look.since, look.until)
+    beside = movers.compare(
+        session, look.by, time, Span(*look.before()), lines=most + 1, movers=_MOVERS, only=look.only
+    )
     # The chart keeps its colors from page to page.
-    first = lines if after is None else _lines(session, look, BANDS, None)
-    bands = [line.group[0] for line in first[:BANDS]]
-    overlapping = reports.overlaps([look.by])
-    nobody = None
-    if not overlapping and look.by not in ("provider", "model") and None not in bands:
-        alone = {**look.only, look.by: (None,)}
-        nobody = _total(session, look, alone)
-    elif None in bands:
-        nobody = first[bands.index(None)]
-    earlier = look.before()
+    bands = [line.group[0] for line in beside.lines[:BANDS]]
     drawn = trend.trend(
         session, look.by, bands, since=look.since, until=look.until, zone=look.zone, only=look.only
     )
+    lines = beside.lines
+    if after is not None:
+        lines = reports.page(
+            session, [look.by], most + 1, after, since=time.since, until=time.until, only=look.only
+        )
     return Figures(
         look=look,
-        total=_total(session, look, look.only),
-        before=reports.total(session, since=earlier[0], until=earlier[1], only=look.only),
+        total=beside.total,
+        before=beside.before,
         lines=lines[:most],
+        dearest=beside.lines[0].total_cost if beside.lines else Decimal(0),
         more=len(lines) > most,
-        nobody=nobody,
+        nobody=beside.nobody,
+        movers=beside.movers,
         chart=chart(drawn, look.zone),
-        overlapping=overlapping,
+        overlapping=reports.overlaps([look.by]),
     )
-
-
-def _lines(session: Session, look: Look, most: int, after: reports.Place | None) -> list[SpendLine]:
-    return reports.page(
-        session, [look.by], most, after, since=look.since, until=look.until, only=look.only
-    )
-
-
-def _total(session: Session, look: Look, only: Only) -> SpendLine:
-    return reports.total(session, since=look.since, until=look.until, only=only)
 
 
 def framed(session: Session, look: Look, *, empty: bool = False) -> dict[str, Any]:
