@@ -50,27 +50,34 @@ class Rates:
         self._here = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._pool: BlockingConnectionPool | None = None
         self._shared: SlidingWindowCounterRateLimiter | None = None
-        self._asked_again = 0.0
+        self._ask_again = 0.0
+        self._away = False
 
     async def admit(self, token: Token, what: What) -> None:
         """Count a request. Raises Refusal: 429, with the seconds after which it may come again."""
         item = self._items.get(what)
-        if item is None:
-            return
-        key = str(token.id)
-        if time.monotonic() >= self._asked_again:
+        if item is not None and (wait := await self._counted(item, str(token.id))):
+            raise _too_often(item, wait)
+
+    async def _counted(self, item: RateLimitItem, key: str) -> int:
+        """Count a request; 0, or the seconds after which one may be counted again."""
+        if time.monotonic() >= self._ask_again:
             try:
-                if not await self._together().hit(item, key):
-                    raise await _too_often(self._together(), item, key)
+                wait = await _hit(self._together(), item, key)
             except (RedisError, OSError) as error:
-                self._asked_again = time.monotonic() + _LATER
-                log.warning(
-                    "Requests are counted in this process alone: Redis: %s", type(error).__name__
-                )
+                self._gone(error)
             else:
-                return
-        if not await self._here.hit(item, key):
-            raise await _too_often(self._here, item, key)
+                self._away = False
+                return wait
+        return await _hit(self._here, item, key)
+
+    def _gone(self, error: Exception) -> None:
+        self._ask_again = time.monotonic() + _LATER
+        if not self._away:
+            log.warning(
+                "Requests are counted in this process alone: Redis: %s", type(error).__name__
+            )
+        self._away = True
 
     def _together(self) -> SlidingWindowCounterRateLimiter:
         # Made when it is first needed, in the loop that will use it.
@@ -96,11 +103,14 @@ class Rates:
             await self._pool.disconnect()
 
 
-async def _too_often(
-    limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, key: str
-) -> Refusal:
+async def _hit(limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, key: str) -> int:
+    if await limiter.hit(item, key):
+        return 0
     stats = await limiter.get_window_stats(item, key)
-    wait = max(1, math.ceil(stats.reset_time - time.time()))
+    return max(1, math.ceil(stats.reset_time - time.time()))
+
+
+def _too_often(item: RateLimitItem, wait: int) -> Refusal:
     return Refusal(
         429,
         "limited",
