@@ -32,6 +32,7 @@ HEARTBEAT = 15.0
 # Who takes nothing for so long is gone, or will be told again what it missed.
 STUCK = 30.0
 _GOODBYE = 1.0
+_USUAL = frozenset({"gone", "stopping"})
 # Milliseconds until a client comes again; by chance, so that not all come at once.
 _RETRY = (1000, 3000)
 KINDS = tuple(kind for kind in FEED_KINDS if kind != "reset")
@@ -86,7 +87,7 @@ class Stream(Response):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         self._service.metrics.sse_closed(why)
-        level = logging.DEBUG if why == "gone" else logging.INFO
+        level = logging.DEBUG if why in _USUAL else logging.INFO
         log.log(level, "/events of %s ended: %s", listener.token.name, why)
         if self._begun:
             with suppress(TimeoutError):

@@ -28,7 +28,7 @@ _IDLE_LOOKS = 10.0
 # Rings that come together are one look.
 _TOGETHER = 0.02
 # Who asks to listen waits so long for a look.
-_PATIENCE = 5.0
+_PATIENCE = 10.0
 # Those who resume read for themselves, and keep nobody waiting but each other.
 _RESUMING = 2
 THREADS = 1 + _RESUMING

@@ -11,7 +11,9 @@ from typing import IO
 
 import pytest
 
+import celeryconfig
 from tasks.budgets import check
+from tasks.maintenance import prune_feed
 from tasks.rollups import roll_up
 from tests.conftest import forget_caches
 from tests.support import alerts, budgets, feeds, ledger
@@ -98,3 +100,20 @@ def test_a_task_without_redis_counts_all_the_same(redis: Valkey) -> None:
     redis.kill()
     roll_up.apply(kwargs={"provider": "openai"}, throw=True)
     assert ledger.scalar("SELECT count(*) FROM feed_entries") == 1
+
+
+def test_beat_forgets_what_nobody_can_ask_for_any_more(database: str) -> None:
+    spend(1)
+    feeds.number()
+    spend(2)
+    ledger.run_as("spendbeat_owner", "UPDATE feed_entries SET at = now() - interval '25 hours'")
+    ledger.run_as(
+        "spendbeat_owner",
+        "UPDATE feed_entries SET numbered_at = now() - interval '23 hours' WHERE position = 1",
+    )
+    prune_feed.apply(throw=True)
+    assert [entry.position for entry in feeds.entries()] == [1]
+    ledger.run_as("spendbeat_owner", "UPDATE feed_entries SET numbered_at = now() - interval '2 d'")
+    prune_feed.apply(throw=True)
+    assert feeds.entries() == []
+    assert celeryconfig.beat_schedule["prune-feed"]["task"] == prune_feed.name

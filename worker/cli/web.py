@@ -1,6 +1,7 @@
 """The HTTP service."""
 
 import errno
+import logging
 import os
 import resource
 import signal
@@ -51,6 +52,8 @@ def web(port: int | None, bind: str | None, processes: int | None) -> None:
     from uvicorn import Config, Server  # noqa: PLC0415 - slow to import
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - likewise
 
+    # Somebody else's would be a folder of other programs' figures.
+    os.environ.pop(_SHARED, None)
     chosen = settings()
     at = bind or chosen.bind
     listening = _listen(at, chosen.web_port if port is None else port)
@@ -115,13 +118,29 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+class Cut(logging.Filter):
+    """Leaves out uvicorn's error about an answer that was cut off: a listener that reads nothing
+    is, and our own log says so.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.msg != "ASGI callable returned without completing response."
+
+
 def _logging(chosen: Settings) -> dict[str, Any]:
     """Our own lines at the level that is set; of uvicorn's, only what is wrong."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+        "filters": {"cut": {"()": f"{__name__}.Cut"}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "plain",
+                "filters": ["cut"],
+            }
+        },
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {name: {"level": chosen.log_level} for name in ("web", "spend", "worker")},
     }
