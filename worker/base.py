@@ -25,6 +25,11 @@ _BROKER_ERRORS = (BrokerError, RedisConnectionError, RedisTimeoutError)
 # Postgres' code for a statement that ran into statement_timeout: it would do so again.
 _QUERY_CANCELED = "57014"
 _LONGEST_COUNTDOWN = 60.0
+# The second is for a process that stands still with its locks, between two statements.
+_LIMITS = (
+    "SET LOCAL statement_timeout = {milliseconds};"
+    " SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+)
 
 # What was said already, so that a condition that lasts is one line and not one every five seconds.
 _said: set[str] = set()
@@ -88,7 +93,7 @@ class LedgerTask(Task[..., Any]):
             # Celery's soft limit cannot interrupt a statement, and its hard one would leave the
             # statement running, with its locks, in a server that nobody listens to.
             # SET, not a query: the domain may still choose its isolation level.
-            session.execute(text(f"SET LOCAL statement_timeout = {int(limit * 1000)}"))
+            session.execute(text(_LIMITS.format(milliseconds=int(limit * 1000))))
             run = Run(session)
             yield run
         run.deliver()

@@ -81,14 +81,19 @@ def test_messages_leave_after_the_commit_and_not_without_it(database: str, app: 
 
 
 def test_a_statement_ends_with_the_soft_time_limit(database: str, app: Celery) -> None:
-    """Celery's limits cannot stop a statement; left alone it would hold its locks."""
+    """Celery's limits cannot stop a statement; left alone it would hold its locks. Nor can they
+    stop a process that stands still between two, and holds its own.
+    """
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout")
 
     @app.task(bind=True, base=LedgerTask)
     def look(self: LedgerTask) -> object:
         with self.transaction() as run:
-            return run.session.scalar(text("SHOW statement_timeout"))
+            return " ".join(str(run.session.scalar(text(f"SHOW {name}"))) for name in limits)
 
-    assert look() == {"result": "7s"}
+    assert look() == {"result": "7s 7s"}
+    with transaction() as session:
+        assert [session.scalar(text(f"SHOW {name}")) for name in limits] == ["0", "0"]
 
 
 def test_what_may_pass_is_tried_again_and_what_cannot_is_not(database: str, app: Celery) -> None:
