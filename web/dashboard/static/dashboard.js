@@ -188,7 +188,8 @@ function showTip(column) {
   name.textContent = row.cells[0].textContent;
   const body = document.createElement("table");
   for (let place = row.cells.length - 1; place > 0; place--) {
-    const figure = row.cells[place].textContent;
+    // Without the words that are for ears only.
+    const figure = (row.cells[place].querySelector(".least") ? "≥" : "") + row.cells[place].querySelector("data").lastChild.textContent;
     if (figure === "$0.00" && place < row.cells.length - 1) continue;
     const line = body.insertRow();
     const head = document.createElement("th");
