@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,7 +100,8 @@ class Stream:
         response = self._response
         if response is not None and not self.over:
             stream = response.extensions["network_stream"]
-            stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # it has just ended by itself
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._thread.join()
 
 
