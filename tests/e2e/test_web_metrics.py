@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +16,9 @@ from tests.support.programs import Program
 from tests.support.service import token
 from tests.support.waiting import wait_for
 
-COMMAND = (sys.executable, "-m", "worker.cli", "web", "--port", "0", "--processes", "3")
+COMMAND = (sys.executable, "-m", "worker.cli", "web", "--port", "0", "--processes", "2")
+# Seconds; a process that begins on a busy machine is long about it.
+STARTING = 90.0
 REQUESTS = "spendbeat_http_requests_total"
 
 
@@ -76,8 +77,10 @@ def test_sums_are_of_all_processes_and_outlive_those_that_are_killed(
     """No count is lost or falls when a process is killed; its successor takes its files over."""
     web = start()
     url, secret = address(web), token("prometheus", "metrics")
-    wait_for(lambda: ask_safely(url), "all of them")
-    wait_for(lambda: len(list(tmp_path.glob("spendbeat-web-*/counter_*.db"))) == 3, "three slots")
+    wait_for(lambda: ask_safely(url), "an answer", STARTING)
+    wait_for(
+        lambda: len(list(tmp_path.glob("spendbeat-web-*/counter_*.db"))) == 2, "both", STARTING
+    )
     for _ in range(30):
         assert ask(url, "/spend").status_code == 401
     assert {served(url, secret) for _ in range(8)} == {30}
@@ -85,13 +88,17 @@ def test_sums_are_of_all_processes_and_outlive_those_that_are_killed(
     for round_ in range(1, 3):
         victim = servers(web)[0]
         victim.send_signal(signal.SIGKILL)
-        wait_for(lambda v=victim: not v.is_running() and len(servers(web)) == 3, "another")
+        wait_for(
+            lambda v=victim: not v.is_running() and len(servers(web)) == 2, "another", STARTING
+        )
         for _ in range(10):
-            wait_for(lambda: ask_safely(url, "/spend"), "an answer")
+            wait_for(lambda: ask_safely(url, "/spend"), "an answer", STARTING)
         found = served(url, secret)
         assert found == 30 + 10 * round_
         assert scrape(url, secret).value("spendbeat_http_in_hand") == 1
     assert files(tmp_path) == known
+    web.stop()
+    assert not list(tmp_path.glob("spendbeat-web-*"))
 
 
 def ask_safely(url: str, path: str = "/") -> bool:
@@ -102,24 +109,14 @@ def ask_safely(url: str, path: str = "/") -> bool:
         return False
 
 
-def test_the_folder_goes_with_the_program_or_with_the_next_one(
-    start: Callable[[], Program], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also that of one that was killed; never that of one that runs."""
-    first, second = start(), start()
-    wait_for(lambda: ask_safely(address(first)) and ask_safely(address(second)), "both")
-    folders = set(tmp_path.glob("spendbeat-web-*"))
-    assert len(folders) == 2
-    first.kill()
-    assert set(tmp_path.glob("spendbeat-web-*")) == folders
-    monkeypatch.setattr("worker.scratch._YOUNG", -1.0)
-    monkeypatch.setattr(tempfile, "tempdir", os.fspath(tmp_path))
-    from worker.scratch import scratch
-
-    with scratch("web") as mine:
-        left = set(tmp_path.glob("spendbeat-web-*"))
-        assert mine in left
-        assert len(left) == 2
-        assert left - {mine} < folders
-    second.stop()
-    assert not list(tmp_path.glob("spendbeat-web-*"))
+def test_a_folder_of_other_programs_is_not_used(database: str, tmp_path: Path) -> None:
+    """Whoever starts it may itself count with the same library."""
+    del database
+    command = (*COMMAND[:-1], "1")
+    others = {"PROMETHEUS_MULTIPROC_DIR": os.fspath(tmp_path / "nowhere")}
+    web = Program("web", command, tmp_path / "web.log", others).start()
+    try:
+        wait_for(lambda: ask_safely(address(web)), "an answer", STARTING)
+        assert scrape(address(web), token("own", "metrics")).value("spendbeat_http_in_hand") == 1
+    finally:
+        web.stop()
