@@ -15,7 +15,7 @@ from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 
-from tests.support.worlds import FIELDS, MARKS, World
+from tests.support.worlds import DAYS, FIELDS, MARKS, World
 
 load_all_checks()
 # Every answer is one that the description knows there, in its form.
@@ -25,8 +25,8 @@ _FITS = [
     checks.response_headers_conformance,
     checks.response_schema_conformance,
 ]
-# These answer for as long as somebody listens.
-_STREAMS = frozenset({"GET /events"})
+# The one answers for as long as somebody listens, the other by the age of the last tick.
+_APART = frozenset({"GET /events", "GET /ready"})
 _POSITIVE = [GenerationMode.POSITIVE]
 
 Operation = APIOperation[Any, Any, Any, Any]
@@ -36,8 +36,8 @@ _USUAL = {
     "limit": ["1", "5", "500"],
     "from": ["2026-01-01", "2026-11-01T00:00:00Z"],
     "to": ["2100-01-01"],
-    "start_date": ["2026-01-01"],
-    "end_date": ["2100-01-01"],
+    "start_date": [DAYS[0]],
+    "end_date": [DAYS[1]],
     "format": ["csv", "json"],
     "zone": ["Asia/Kathmandu", "UTC"],
     "money": ["number"],
@@ -48,6 +48,15 @@ _USUAL = {
     "provider": ["openai"],
     "model": ["gpt-4o"],
     "page": ["1", "2"],
+}
+# Parameters that name what has another name with us.
+_CALLED = {
+    "organization_id": "organization",
+    "organization_ids": "organization",
+    "team_id": "team",
+    "team_ids": "team",
+    "internal_user_id": "user_id",
+    "tags": "tag",
 }
 
 
@@ -81,10 +90,10 @@ class Fuzz:
         return schemathesis.openapi.from_url(f"{self.world.url}/openapi.json")
 
     def operations(self) -> Iterator[Operation]:
-        """Every route, but for streams; those last that take away what others ask for."""
+        """Every route but those apart; those last that take away what others ask for."""
         found = [result.ok() for result in self.schema.get_all_operations()]
         for operation in sorted(found, key=lambda one: one.method.upper() in ("DELETE", "PUT")):
-            if operation.label not in _STREAMS:
+            if operation.label not in _APART:
                 yield operation
 
     def limits(
@@ -171,8 +180,9 @@ def cases(
     """What the description allows, or forbids; often with names and ids that are there."""
 
     def some(name: str) -> st.SearchStrategy[str]:
-        words = known.get(name, [f"shared-{name}", "", "%", "1"])
-        return st.sampled_from([*words, *words, *(f"{mark}-{name}" for mark in MARKS)])
+        called = _CALLED.get(name, name)
+        words = known.get(name, [f"shared-{called}", "", "%", "1"])
+        return st.sampled_from([*words, *words, *(f"{mark}-{called}" for mark in MARKS)])
 
     case: Case = draw(operation.as_strategy(generation_mode=mode))
     parts = dict(case.path_parameters or {})
@@ -181,10 +191,14 @@ def cases(
         case.path_parameters = {name: draw(some(name).filter(bool)) for name in parts}
     if draw(st.booleans()):
         _whatever_version(case)
-    names = [parameter.name for parameter in operation.query]
-    chosen = draw(st.lists(st.sampled_from(names), max_size=3, unique=True)) if names else []
-    # Mistakes come together, and only the first is met: so mostly these alone.
-    query = {} if draw(st.integers(0, 2)) else dict(case.query or {})
+    names = {parameter.name: parameter.is_required for parameter in operation.query}
+    chosen = (
+        draw(st.lists(st.sampled_from(sorted(names)), max_size=3, unique=True)) if names else []
+    )
+    query = dict(case.query or {})
+    if draw(st.integers(0, 2)):
+        # Mistakes come together, and only the first is met: so mostly these alone.
+        query = {name: _USUAL[name][0] for name in names if names[name] and name in _USUAL}
     for name in chosen:
         query[name] = draw(some(name) | st.lists(some(name), min_size=1, max_size=2))
     case.query = query

@@ -21,6 +21,7 @@ from spend import tokens
 from spend.tenancy import Binding
 from tests.support import alerts, ledger
 from tests.support.programs import Program
+from tests.support.waiting import wait_for
 from worker.database import engine, transaction
 from worker.settings import settings
 
@@ -41,6 +42,7 @@ TENANTS = ("organization", "team", "api_key", "all three", "nobody's")
 STRANGERS = ("none", "revoked", "made up")
 _WEB = (sys.executable, "-m", "worker.cli", "web", "--port", "0")
 NOW = datetime.now(UTC).replace(microsecond=250_000)
+DAYS = ((NOW - timedelta(days=7)).date().isoformat(), (NOW + timedelta(days=1)).date().isoformat())
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,13 @@ class World:
     def headers(self, kind: str) -> dict[str, str]:
         secret = self.secrets[kind]
         return {} if secret is None else {"Authorization": f"Bearer {secret}"}
+
+    def answers(self) -> bool:
+        assert self.program.running, self.program.logs()
+        try:
+            return self.ask("GET", "/", "none").status_code == 200
+        except requests.ConnectionError:
+            return False
 
     def ask(self, method: str, path: str, kind: str = "operator", **more: Any) -> requests.Response:
         """Not followed, so that a redirect is an answer too."""
@@ -75,6 +84,11 @@ class World:
         """Where the second page of these lists begins, for who sees everything."""
         answers = [self.ask("GET", path, params={"limit": "1"}) for path in paths]
         return [answer.json()["next"] for answer in answers if answer.json()["next"]]
+
+    def epoch(self) -> str:
+        """Of the ids of events."""
+        with at(self.database):
+            return str(ledger.scalar("SELECT epoch FROM feed_state"))
 
     def more(self, mark: str, name: str) -> None:
         """One more request of somebody's, counted."""
@@ -134,6 +148,7 @@ def world(folder: Path, database: str, redis: str, marks: Sequence[str]) -> Iter
         with requests.Session() as session:
             session.trust_env = False
             there = World(found[0], database, made, session, web)
+            wait_for(there.answers, "the service to answer")
             with at(database):
                 for mark in marks:
                     _settle(there, mark)
