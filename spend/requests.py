@@ -29,6 +29,8 @@ QUARTER = timedelta(minutes=15)
 # Seconds after which a page is handed out as it is: where nearly nothing fits, much is read.
 PATIENCE = 2.0
 _FIRST, _LONGEST = 4, 96  # quarters of an hour in a look; each is four times the one before
+# The rest of the quarter where a page ended may have nothing; twice in a row it is no accident.
+_IN_VAIN = 2
 _NO_IDS: Mapping[str, str] = MappingProxyType({})
 _TICK = timedelta(microseconds=1)
 
@@ -112,11 +114,15 @@ def _walked(session: Session, wanted: Wanted, span: Span, most: int, end: float)
     if numbers == []:
         return Page((), None)
     below = wanted.after and wanted.after.started_at + _TICK
-    quarters = _FIRST
+    quarters, in_vain = _FIRST, 0
     while True:
         ahead = _ahead(session, wanted.unpriced, numbers, span.within(Span(None, below)), quarters)
-        look = _enough(ahead, most + 1 - len(found)) if wanted.told_by_buckets() else ahead
-        found += read(session, wanted, _spans(look, span), most + 1 - len(found))
+        # Once what buckets count is not there, it is a month whose rows were dropped, and long.
+        trusted = wanted.told_by_buckets() and in_vain < _IN_VAIN
+        look = _enough(ahead, most + 1 - len(found)) if trusted else ahead
+        there = read(session, wanted, _spans(look, span), most + 1 - len(found))
+        found += there
+        in_vain = 0 if there else in_vain + 1
         if len(found) > most or (len(look) == len(ahead) < quarters):
             return _page(found, most)
         below = look[-1].begins
