@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from spend import tokens
 from spend.tenancy import Binding
@@ -259,6 +259,24 @@ def test_while_the_database_is_away_a_page_says_so_and_comes_back(
         page.goto(f"{filled.url}/dashboard/spend")
         assert "cannot be read now" in seen.text()
     expect(page.locator("h1")).to_contain_text("Spend by", timeout=30_000)
+
+
+def test_it_listens_again_after_the_stream_was_refused(filled: Service, seen: Window) -> None:
+    """A browser gives up for good after an answer such as 503."""
+    refused: list[str] = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        route.fulfill(status=503)
+
+    seen.page.route("**/events?*", refuse, times=1)
+    page = seen.go("/dashboard")
+    expect(page.locator("#link")).to_contain_text("No live connection")
+    expect(page.locator("#link")).to_have_text("", timeout=30_000)
+    assert len(refused) == 1
+    page.wait_for_timeout(1500)  # for the look that its opening asks for
+    dashboards.spend_more("100")
+    expect(page.locator("#hero .big")).to_contain_text("$160.75")
 
 
 def test_figures_that_are_not_counted_further_go_stale_visibly(

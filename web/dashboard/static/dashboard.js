@@ -105,17 +105,25 @@ function soon() {
   waiting = setTimeout(() => { waiting = 0; look(); }, Math.max(pause, 0));
 }
 
-function live() {
-  if (!byId("fresh")) return;
+function listen() {
   const bound = document.querySelector(".notice") !== null;
   const stream = new EventSource(`/events?kinds=${bound ? "spend" : "spend,alert"}`);
   for (const kind of ["spend", "alert", "reset"]) stream.addEventListener(kind, soon);
   stream.addEventListener("open", () => { streaming = true; say(""); soon(); });
-  stream.addEventListener("error", () => { streaming = false; say("No live connection: looking every 10 s"); });
+  stream.addEventListener("error", () => {
+    streaming = false;
+    say("No live connection: looking every 10 s");
+    // It comes back by itself, unless the service said no for now.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, POLL);
+  });
+}
+
+function live() {
+  if (!byId("fresh")) return;
+  listen();
   setInterval(() => {
     // What is new comes by itself; how fresh that is has to be asked for.
-    const old = performance.now() - looked;
-    if (old > POLL) look();
+    if (performance.now() - looked > POLL) look();
   }, 1000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
 }
