@@ -7,6 +7,7 @@ from spend.budgets import lookup, standing, store
 from spend.budgets.lookup import Place
 from web import asking
 from web.calls import Call
+from web.dashboard import forecasts
 from web.dashboard.rendering import Page
 
 _MOST = 25  # a forecast of each reads what it spent day by day
@@ -22,7 +23,7 @@ def listed(call: Call) -> Page:
     with call.looking() as session:
         found = lookup.page(session, _MOST + 1, after and Place(*after))
         shown = found[:_MOST]
-        stands = standing.status(session, now, [one.id for one in shown])
+        stands = forecasts.stands(session, now, [one.id for one in shown])
         counted = session.info.get("counted")
     more = len(found) > _MOST
     following = asking.next_place(shown[-1].name, shown[-1].id) if more else None
@@ -37,7 +38,7 @@ def one(call: Call) -> Page:
         budget = lookup.find(session, call.path["id"], removed=True)
         said = {
             "budget": budget,
-            "stands": next(iter(standing.status(session, now, [budget.id])), None),
+            "stands": next(iter(forecasts.stands(session, now, [budget.id])), None),
             "periods": standing.past(session, budget, _PERIODS),
             "alerts": listing.alerts(session, budget_id=budget.id, most=_ALERTS),
             "versions": store.history(session, budget)[: -_VERSIONS - 1 : -1],

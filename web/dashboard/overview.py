@@ -12,13 +12,14 @@ from models import SpendBucket
 from spend import movers, reports, trend
 from spend.alerts import listing
 from spend.alerts.alert import Alert
-from spend.budgets import standing, urgent
+from spend.budgets import urgent
 from spend.budgets.standing import BudgetStatus
 from spend.facts import Span
 from spend.movers import Mover
 from spend.reports import Place, SpendLine
 from spend.ticks import Counted
 from web.calls import Call
+from web.dashboard import forecasts
 from web.dashboard import look as looks
 from web.dashboard.chart import Chart, chart
 from web.dashboard.look import Look
@@ -115,7 +116,7 @@ def framed(session: Session, look: Look, *, empty: bool = False) -> dict[str, An
 def _budgets(session: Session, now: datetime) -> tuple[list[BudgetStatus], bool]:
     """The fullest ones; a forecast of all of them would take long where there are many."""
     ids = urgent.fullest(session, now, _BUDGETS + 1)
-    found = {one.budget.id: one for one in standing.status(session, now, ids[:_BUDGETS])}
+    found = {one.budget.id: one for one in forecasts.stands(session, now, ids[:_BUDGETS])}
     return [found[id_] for id_ in ids[:_BUDGETS] if id_ in found], len(ids) > _BUDGETS
 
 
