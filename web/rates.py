@@ -5,6 +5,7 @@ share through and no more is known. A sliding window of two counters per token, 
 memory nor time grows with what is sent.
 """
 
+import asyncio
 import logging
 import math
 import time
@@ -50,6 +51,8 @@ class Rates:
         self._here = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._pool: BlockingConnectionPool | None = None
         self._shared: SlidingWindowCounterRateLimiter | None = None
+        # A wait for a connection says nothing of Redis: nobody asks the pool for more than it has.
+        self._asking = asyncio.Semaphore(_CONNECTIONS)
         self._ask_again = 0.0
         self._away = False
 
@@ -61,14 +64,15 @@ class Rates:
 
     async def _counted(self, item: RateLimitItem, key: str) -> int:
         """Count a request; 0, or the seconds after which one may be counted again."""
-        if time.monotonic() >= self._ask_again:
-            try:
-                wait = await _hit(self._together(), item, key)
-            except (RedisError, OSError) as error:
-                self._gone(error)
-            else:
-                self._away = False
-                return wait
+        async with self._asking:
+            if time.monotonic() >= self._ask_again:
+                try:
+                    wait = await _hit(self._together(), item, key)
+                except (RedisError, OSError) as error:
+                    self._gone(error)
+                else:
+                    self._away = False
+                    return wait
         return await _hit(self._here, item, key)
 
     def _gone(self, error: Exception) -> None:
