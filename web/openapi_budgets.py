@@ -232,7 +232,11 @@ SHOW = told(
     "read",
     {200: {**answer("The budget, removed ones too.", _SHOWN), "headers": _TAG}},
     _WHICH,
-    in_query("periods", {"type": "integer", "default": 12}, "How many of its newest periods."),
+    in_query(
+        "periods",
+        {"type": "integer", "minimum": 1, "maximum": 400, "default": 12},
+        "How many of its newest periods.",
+    ),
     more=_UNKNOWN,
 )
 EDIT = told(
