@@ -39,6 +39,18 @@ def program(name: str, server: EmbeddedPostgres) -> str:
     return str(install / "pginstall" / "bin" / name)
 
 
+def dumper(source: str, server: EmbeddedPostgres) -> str:
+    """The pg_dump that came with the source's server, where that is Debian's.
+
+    Debian's 15.20 stores an option pg_attver with each column, which its own pg_dump leaves out and
+    a newer one writes down, for no other server to understand.
+    """
+    with admin(source).connect() as connection:
+        version = int(str(connection.scalar(text("SHOW server_version_num"))))
+    own = Path(f"/usr/lib/postgresql/{version // 10_000}/bin/pg_dump")
+    return str(own) if own.exists() else program("pg_dump", server)
+
+
 def libpq(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
@@ -53,7 +65,7 @@ def restore(source: str, server: EmbeddedPostgres) -> str:
     with admin(server.url("postgres")).connect() as connection:
         connection.execute(text("CREATE DATABASE restored"))
     dump = subprocess.run(
-        [program("pg_dump", server), "--format=custom", libpq(source)],
+        [dumper(source, server), "--format=custom", libpq(source)],
         check=True,
         capture_output=True,
     ).stdout
