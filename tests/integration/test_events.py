@@ -18,7 +18,7 @@ from tests.support.valkey import valkey
 from tests.support.waiting import wait_for
 from web import events, hub
 from web.hub import Hub
-from web.listeners import Listener, Place
+from web.listeners import MOST_WAITING, Listener, Place
 from web.looking import PART_ENTRIES, Part
 from worker import bell
 from worker.database import transaction
@@ -124,7 +124,18 @@ def feed_newest() -> int:
     return feeds.standing().newest
 
 
-@pytest.mark.parametrize("id_", ["nonsense", "{epoch}-999", "other-1", "{epoch}-1", "{epoch}-x"])
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "nonsense",
+        "{epoch}-999",
+        "other-1",
+        "other-2",
+        "other-3",
+        "{epoch}-1",
+        "{epoch}-x",
+    ],
+)
 def test_an_id_that_nothing_can_follow_is_reset_and_goes_on(
     service: Service, reader: str, id_: str
 ) -> None:
@@ -276,19 +287,21 @@ def test_there_are_at_most_so_many_and_a_place_is_free_when_one_goes(reader: str
         wait_for(free, "a place to be free")
 
 
+@pytest.mark.parametrize("count", [MOST_WAITING - 10, MOST_WAITING * 2])
 def test_one_that_does_not_read_is_closed_and_keeps_nobody_waiting(
-    service: Service, reader: str, monkeypatch: pytest.MonkeyPatch
+    service: Service, reader: str, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
+    """Whether more waits for it than may, or just for too long."""
     monkeypatch.setattr(events, "STUCK", 1.0)
-    fat = json.dumps({"lines": [[None, None, "k" * 50_000, 1, 0, "1"]], "rest": None,
+    fat = json.dumps({"lines": [[None, None, "k" * 100_000, 1, 0, "1"]], "rest": None,
                       "provider": "fat", "counted_to": None})  # fmt: skip
     put = "INSERT INTO feed_entries (kind, body) VALUES ('spend', CAST(:body AS jsonb))"
     slow = deaf(service.url, reader)
     with listening(service.url, reader) as quick:
-        for _ in range(300):
+        for _ in range(count):
             ledger.run_as("spendbeat_writer", put, body=fat)
-        quick.have(300)
-        assert quick.ids() == list(range(1, 301))
+        quick.have(count)
+        assert quick.ids() == list(range(1, count + 1))
         closed = 'spendbeat_sse_closed_total{reason="slow"} 1.0'
         metrics = {"Authorization": f"Bearer {token('metrics', 'metrics')}"}
         wait_for(
