@@ -189,6 +189,9 @@ def _chosen(call: Call, **parameters: str) -> dict[str, list[str | None]]:
     for ours, theirs in parameters.items():
         if said := call.query.get(theirs):
             names = said.split(",") if theirs.endswith("s") else [said]
+            if not any(names):
+                # It is not everybody either.
+                raise invalid(f"{theirs} has no name in it, only commas.")
             found[ours] = [None if name == NOBODY else name for name in names if name]
     try:
         filters.check(found)

@@ -246,6 +246,7 @@ def test_a_bound_token_is_answered_from_its_own_alone(client: Client) -> None:
         ("/user/daily/activity?start_date=2026-01-02&end_date=2026-01-01", "or later"),
         (f"/user/daily/activity?{RANGE}&page=0", "1 to 1000"),
         (f"/user/daily/activity?{RANGE}&zone=Mars", "not a time zone"),
+        (f"/team/daily/activity?{RANGE}&team_ids=,", "team_ids has no name in it"),
         (f"/user/daily/activity?{RANGE}&model=a%00", "U+0000"),
         (f"/team/daily/activity?{RANGE}&exclude_team_ids=a", "no parameter 'exclude_team_ids'"),
         ("/user/daily/activity/aggregated?start_date=2020-01-01&end_date=2026-01-01", "2193 days"),
