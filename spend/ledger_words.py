@@ -27,23 +27,40 @@ def detail_as_json(found: Detail) -> dict[str, Any]:
     return {**as_json(found.request), **more}
 
 
-def next_place(at: Place) -> str:
-    """A place as one word, which place_of() reads."""
-    said = json.dumps([at.started_at.astimezone(UTC).isoformat(), at.id])
-    return base64.urlsafe_b64encode(said.encode()).decode()
+def next_place(at: Place, since: datetime | None = None) -> str:
+    """A place as one word, which place_of() and begun_of() read.
+
+    since: from when on the first page looked; where nobody said that, it would move with the clock.
+    """
+    times = [_utc(at.started_at), at.id, *([_utc(since)] if since else [])]
+    return base64.urlsafe_b64encode(json.dumps(times).encode()).decode()
 
 
 def place_of(said: str) -> Place:
-    """What next_place() wrote. Raises BadInputError."""
+    """The place in what next_place() wrote. Raises BadInputError."""
+    return _read(said)[0]
+
+
+def begun_of(said: str) -> datetime | None:
+    """From when on the first page looked, where next_place() was told. Raises BadInputError."""
+    return _read(said)[1]
+
+
+def _read(said: str) -> tuple[Place, datetime | None]:
     try:
         match json.loads(base64.b64decode(said.encode(), b"-_", validate=True)):
-            case [str(at), int(number)] if 0 <= number <= _MOST_ID:
-                found = datetime.fromisoformat(at)
-                if found.tzinfo is not None:
-                    return Place(found.astimezone(UTC), number)
-    except (binascii.Error, ValueError, OverflowError, RecursionError):
+            case [str(at), int(number), *rest] if 0 <= number <= _MOST_ID and len(rest) <= 1:
+                times = [datetime.fromisoformat(time) for time in (at, *rest)]
+                if all(time.tzinfo is not None for time in times):
+                    began, *since = (time.astimezone(UTC) for time in times)
+                    return Place(began, number), next(iter(since), None)
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
         pass
     raise BadInputError("after is what the page before this one gave as next.")
+
+
+def _utc(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat()
 
 
 def _said(value: object) -> object:
@@ -51,7 +68,7 @@ def _said(value: object) -> object:
         case Decimal():
             return plain(value)
         case datetime():
-            return value.astimezone(UTC).isoformat()
+            return _utc(value)
         case tuple() | list():
             return [_said(each) for each in value]
         case dict():

@@ -9,7 +9,7 @@ from models import ATTRIBUTION_FIELDS, STATUSES, TOKEN_CLASSES
 from spend import requests
 from spend.errors import BadInputError, UnknownError
 from spend.ledger_rows import IDS, Place
-from spend.ledger_words import as_json, detail_as_json, next_place, place_of
+from spend.ledger_words import as_json, begun_of, detail_as_json, next_place, place_of
 from web import asking, narrowing, sheets
 from web import openapi_requests as described
 from web.calls import Answer, Call, Calls, Door
@@ -49,12 +49,12 @@ def listed(call: Call) -> Answer:
     with call.looking() as session:
         try:
             since, until = narrowing.span(session, call, call.query.get("zone", "UTC"))
-            since = since or _usual(until, named["ids"])
+            since = since or _begun(call) or _usual(until, named["ids"])
             found = requests.page(session, since=since, until=until, most=most, **named)
         except BadInputError as error:
             raise invalid(str(error)) from None
         counted = session.info["counted"]
-    following = found.following and next_place(found.following)
+    following = found.following and next_place(found.following, since)
     if as_csv:
         headers = sheets.headers("requests")
         if following:
@@ -92,6 +92,12 @@ def place(call: Call) -> Place | None:
         return None if said is None else place_of(said)
     except BadInputError as error:
         raise invalid(str(error)) from None
+
+
+def _begun(call: Call) -> datetime | None:
+    """Where the first page began: seven days before now are others by the time of the next."""
+    said = call.query.get("after")
+    return None if said is None else begun_of(said)
 
 
 def _usual(until: datetime | None, ids: object) -> datetime | None:

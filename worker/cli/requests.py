@@ -8,7 +8,7 @@ from models import STATUSES
 from spend import requests
 from spend.amounts import dollars
 from spend.ledger_rows import IDS, Request
-from spend.ledger_words import as_json, detail_as_json, next_place, place_of
+from spend.ledger_words import as_json, begun_of, detail_as_json, next_place, place_of
 from worker.cli.output import moment, print_json, print_table, zone_named
 from worker.cli.spend import chosen_by
 from worker.database import transaction
@@ -54,6 +54,8 @@ def list_(row_id: int | None, *, as_objects: bool, **asked: Any) -> None:
         moment(asked[name], asked["timezone"]) if asked[name] else None
         for name in ("since", "until")
     )
+    if begin is None and asked["after"]:
+        begin = begun_of(asked["after"])
     if begin is None and not asked["request_id"]:
         begin = (end or datetime.now(UTC)) - _DAYS
     with transaction("spendbeat_reader") as session:
@@ -69,7 +71,7 @@ def list_(row_id: int | None, *, as_objects: bool, **asked: Any) -> None:
             most=asked["limit"],
             after=place_of(asked["after"]) if asked["after"] else None,
         )
-    following = found.following and next_place(found.following)
+    following = found.following and next_place(found.following, begin)
     if as_objects:
         print_json({"data": [as_json(one) for one in found.requests], "next": following})
         return
