@@ -7,7 +7,7 @@ DATABASE_URL names it meanwhile. `--keep` leaves it and says its URL, `--use URL
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
@@ -50,10 +50,15 @@ SELECT 'verify', n, 0, '[]' FROM generate_series(1, :rows / 1000) AS n;
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that all measurements of a large ledger have."""
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    """The options of what is measured in this ledger."""
+    choices(parser)
     parser.add_argument("--attributions", type=int, default=10_000)
     parser.add_argument("--budgets", type=int, default=10_000)
+
+
+def choices(parser: argparse.ArgumentParser) -> None:
+    """The options of made()."""
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--use", metavar="URL", help="a database that --keep left")
     parser.add_argument("--keep", action="store_true", help="leave the database and say its URL")
 
@@ -61,6 +66,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def ledger(options: argparse.Namespace) -> Iterator[str]:
     """The URL of a database with so many rows, all counted."""
+    with made(options, lambda connection, url: _fill(connection, url, options)) as url:
+        yield url
+
+
+@contextmanager
+def made(options: argparse.Namespace, filled: Callable[[Connection, str], None]) -> Iterator[str]:
+    """The URL of the database that `--use` names, or of a new one that `filled` has filled."""
     with ExitStack() as around:
         if options.use:
             url = make_url(options.use).set(drivername="postgresql+psycopg2")
@@ -71,7 +83,7 @@ def ledger(options: argparse.Namespace) -> Iterator[str]:
         url = around.enter_context(stack.database(server, keep=options.keep))
         with autocommit(url) as connection:
             print(f"Filling a ledger with {options.rows:,} rows ...", flush=True)
-            _fill(connection, url, options)
+            filled(connection, url)
         if options.keep:
             print(f"The database stays: --use '{url}'", flush=True)
         yield url

@@ -16,14 +16,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import httpx
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, text
 
-from benchmarks import stack
 from benchmarks.incremental import roll_up
+from benchmarks.ledger import choices, made
 from benchmarks.stack import autocommit, median, settle, show, timed
 from spend import tokens
 from spend.tenancy import Binding
@@ -83,25 +84,6 @@ BOUND = (
     ("bound: spend by day,project", "/spend?by=day,project"),
     ("bound: requests, the newest", "/requests?from=2026-10-01"),
 )
-
-
-@contextmanager
-def ledger(options: argparse.Namespace) -> Iterator[str]:
-    """The URL of a database with such a month, all counted; DATABASE_URL names it."""
-    with ExitStack() as around:
-        if options.use:
-            given = make_url(options.use).set(drivername="postgresql+psycopg2")
-            around.enter_context(stack.named(given.render_as_string(False)))
-            yield os.environ["DATABASE_URL"]
-            return
-        server = around.enter_context(stack.server())
-        url = around.enter_context(stack.database(server, keep=options.keep))
-        with autocommit(url) as connection:
-            print(f"Filling a ledger with {options.rows:,} rows ...", flush=True)
-            _fill(connection, url, options.rows)
-        if options.keep:
-            print(f"The database stays: --use '{url}'", flush=True)
-        yield url
 
 
 def _fill(connection: Connection, url: str, rows: int) -> None:
@@ -176,13 +158,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    choices(parser)
     parser.add_argument("--repeat", type=int, default=30)
-    parser.add_argument("--use", metavar="URL", help="a database that --keep left")
-    parser.add_argument("--keep", action="store_true", help="leave the database and say its URL")
     options = parser.parse_args(argv)
     rows: list[list[Any]] = []
-    with ledger(options) as url, web() as address:
+    filled = partial(_fill, rows=options.rows)
+    with made(options, filled) as url, web() as address:
         with autocommit(url) as connection:
             counts = connection.execute(
                 text(
