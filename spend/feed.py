@@ -83,15 +83,20 @@ def number(session: Session, most: int = AT_ONCE) -> bool:
 def _hold(session: Session) -> int:
     """Lock the state, in an epoch of this origin; the newest position."""
     origin = session.scalars(query("feed", "origin")).one()
-    binds = {"epoch": secrets.token_hex(6), "origin": origin}
     held = session.execute(query("feed", "hold")).one_or_none()
     if held is None:
-        session.execute(query("feed", "begin"), {**binds, "origin": ""})
+        session.execute(query("feed", "begin"), {"epoch": "", "origin": ""})
         held = session.execute(query("feed", "hold")).one()
     if held.origin != origin:
-        session.execute(query("feed", "begin_anew"), binds)
+        _begin_anew(session, origin)
         held = session.execute(query("feed", "hold")).one()
     return int(held.newest)
+
+
+def _begin_anew(session: Session, origin: str) -> None:
+    """Another epoch, below the lock: no id from before can be gone on from."""
+    binds = {"epoch": secrets.token_hex(6), "origin": origin}
+    session.execute(query("feed", "begin_anew"), binds)
 
 
 def page(session: Session, after: int, most: int) -> list[Entry]:
@@ -101,9 +106,15 @@ def page(session: Session, after: int, most: int) -> list[Entry]:
 
 
 def prune(session: Session, before: datetime, most: int = MOST_ENTRIES) -> int:
-    """Forget entries from before a moment, and all but the newest so many; how many."""
+    """Forget entries from before a moment, and all but the newest so many; how many.
+
+    What goes without a position leaves no hole that anybody could find, so an epoch begins.
+    """
     _hold(session)
     binds = {"before": before, "most": most}
     numbered = session.execute(query("feed", "prune"), binds)
     waiting = session.execute(query("feed", "prune_waiting"), binds)
-    return int(numbered.rowcount) + int(waiting.rowcount)  # type: ignore[attr-defined]  # of a DELETE
+    unheard = int(waiting.rowcount)  # type: ignore[attr-defined]  # of a DELETE
+    if unheard:
+        _begin_anew(session, session.scalars(query("feed", "origin")).one())
+    return int(numbered.rowcount) + unheard  # type: ignore[attr-defined]  # likewise

@@ -152,7 +152,7 @@ def test_every_change_of_an_alert_is_told_as_it_is_then(database: str) -> None:
     ]  # fmt: skip
     assert said[0] is not None
     assert (said[0]["id"], said[0]["budget"], said[0]["spend"]) == (alert.id, "shop", "100")
-    assert said[0]["state_at"] == NOW.isoformat()
+    assert datetime.fromisoformat(said[0]["state_at"]) == NOW
     mine = told(found[1], Binding(organization="acme"))
     assert mine is not None
     assert "by" not in mine
@@ -285,6 +285,28 @@ def test_old_entries_go_from_the_oldest_on_and_so_do_those_without_a_position(
     assert feeds.standing().newest == 7
     put()
     assert positions() == [8]
+
+
+def test_who_missed_what_went_without_a_position_is_reset(database: str) -> None:
+    """No web process ran for longer than entries are kept: the positions after that go on without
+    a hole, though entries are missing.
+    """
+    put(3)
+    feeds.number()
+    before = feeds.standing()
+    put(2)
+    with transaction() as session:
+        assert feed.prune(session, NOW - timedelta(days=1)) == 0
+    assert feeds.standing().epoch == before.epoch, "nothing is missing"
+    ledger.run_as(
+        "spendbeat_owner",
+        "UPDATE feed_entries SET at = now() - interval '2 days' WHERE position IS NULL",
+    )
+    with transaction() as session:
+        assert feed.prune(session, NOW - timedelta(days=1)) == 2
+    put()
+    assert positions() == [1, 2, 3, 4]
+    assert feeds.standing().epoch != before.epoch
 
 
 def test_there_are_never_more_than_so_many(database: str) -> None:
