@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 from spendbeat_gateway.guard.settings import plain_url
 
@@ -12,8 +13,8 @@ from worker.bell import CHANNEL
 
 log = logging.getLogger(__name__)
 
-# While nothing is heard, this is how often the connection is tried, so that one that broke without
-# a word is noticed.
+# While nothing is heard, this is how often the connection is tried; one that broke without a word,
+# and has no answer for so long, is made anew.
 _TRIED = 15
 _PAUSE = 1.0
 
@@ -25,18 +26,14 @@ async def listen(url: str, heard: Callable[[], None]) -> None:
     """
     said = False
     while True:
-        redis = Redis.from_url(
-            plain_url(url),
-            socket_connect_timeout=2,
-            health_check_interval=_TRIED,
-        )
+        redis = Redis.from_url(plain_url(url), socket_connect_timeout=2)
         try:
             async with redis.pubsub() as bell:
                 await bell.subscribe(CHANNEL)
-                while True:
-                    if await bell.get_message(timeout=_TRIED) is not None:
+                async for type_ in _messages(bell):
+                    said = False
+                    if type_ != "pong":
                         heard()
-                        said = False
         except (RedisError, OSError) as error:
             if not said:  # once, not every second
                 log.warning("Events wait for the next look: %s", type(error).__name__)
@@ -44,3 +41,18 @@ async def listen(url: str, heard: Callable[[], None]) -> None:
         finally:
             await redis.aclose()
         await asyncio.sleep(_PAUSE)
+
+
+async def _messages(bell: PubSub) -> AsyncIterator[str]:
+    """The types of what comes. redis-py's own health check sends and waits for nothing."""
+    asked = False
+    while True:
+        message = await bell.get_message(timeout=_TRIED)
+        if message is not None:
+            asked = False
+            yield message["type"]
+        elif asked:
+            raise TimeoutError
+        else:
+            await bell.ping()
+            asked = True
