@@ -160,8 +160,9 @@ class Hub:
         seen = await asyncio.get_running_loop().run_in_executor(
             self._reading, look_and_number, self._engine, after, ids
         )
+        revoked = ids - seen.live
         for listener in list(self._listeners):
-            if listener.token.id in ids - seen.live:
+            if listener.token.id in revoked:
                 listener.end("revoked")
         newest = Place(seen.standing.epoch, seen.standing.newest)
         if self._place is None or after is None:
