@@ -47,6 +47,13 @@ def alerts(
     return [_alert(row) for row in session.execute(query("alerts", "list"), binds).mappings()]
 
 
+def counts(session: Session, states: Collection[str]) -> dict[str, int]:
+    """How many alerts of these states there are of each severity, the worst first."""
+    rows = session.execute(query("alerts", "counts"), {"states": list(states)})
+    found = {str(severity): int(count) for severity, count in rows}
+    return {severity: found[severity] for severity in reversed(SEVERITIES) if severity in found}
+
+
 def find(session: Session, alert_id: int) -> Alert:
     """One alert. Raises UnknownError."""
     # What Postgres calls an integer.

@@ -209,6 +209,11 @@ WHERE (CAST(:ids AS integer[]) IS NULL OR a.id = ANY (CAST(:ids AS integer[])))
   AND (CAST(:before AS integer) IS NULL OR a.id < :before)
 ORDER BY a.id DESC LIMIT :most
 
+-- name: counts
+-- How many alerts of some states there are of each severity.
+SELECT severity, count(*) FROM budget_alerts
+WHERE state = ANY (CAST(:states AS text[])) GROUP BY severity
+
 -- name: history
 -- What became of an alert, oldest first.
 SELECT at, change, by, note, until FROM alert_history WHERE alert_id = :alert ORDER BY id

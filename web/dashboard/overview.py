@@ -30,8 +30,7 @@ LINES = 10
 _MOVERS = 8
 _BUDGETS = 6
 _ALERTS = 4
-_MOST_ALERTS = 200
-_SEVERITIES = ("critical", "warning", "info")
+_WAITING = ("open", "escalated")
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,9 @@ def _budgets(session: Session, now: datetime) -> tuple[list[BudgetStatus], bool]
 
 def _alerts(session: Session) -> tuple[list[Alert], dict[str, int]]:
     """What waits for somebody, the worst first, and how many of each severity."""
-    found = listing.alerts(session, states=("open", "escalated"), most=_MOST_ALERTS)
-    found.sort(key=lambda alert: _SEVERITIES.index(alert.severity))
-    counts = {s: sum(alert.severity == s for alert in found) for s in _SEVERITIES}
-    return found[:_ALERTS], {name: count for name, count in counts.items() if count}
+    counts = listing.counts(session, _WAITING)
+    found: list[Alert] = []
+    for severity in counts:
+        if left := _ALERTS - len(found):
+            found += listing.alerts(session, states=_WAITING, severities=[severity], most=left)
+    return found, counts
