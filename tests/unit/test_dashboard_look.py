@@ -134,6 +134,19 @@ def test_columns_are_as_high_as_their_figures_and_stay_inside() -> None:
         assert all(block.y >= 0 for block in column.blocks)
 
 
+def test_a_column_stays_inside_where_a_refund_makes_its_total_small() -> None:
+    bands = (
+        Band("a", rest=False, costs=(Decimal(100), Decimal(-900))),
+        Band("b", rest=False, costs=(Decimal(-90), Decimal(3))),
+        Band(None, rest=True, costs=(Decimal(0), Decimal(0))),
+    )
+    edges = tuple(NOW.replace(hour=n) for n in range(3))
+    drawn = chart(Trend("hour", edges, bands, (0, 0)), BERLIN)
+    assert [column.total for column in drawn.columns] == [10, -897]
+    assert drawn.columns[0].blocks[0].height == HEIGHT
+    assert all(block.y >= 0 for column in drawn.columns for block in column.blocks)
+
+
 @pytest.mark.parametrize(
     ("most", "top", "lines"),
     [
@@ -170,9 +183,11 @@ def test_amounts_are_short_and_exact_beside_it(
 def test_changes_and_shares_in_words() -> None:
     changes = [
         words.change(Decimal(now), Decimal(before))
-        for now, before in ((0, 0), (1, 0), (112, 100), (97, 100), (1400, 100), (0, 5))
-    ]
-    assert changes == ["–", "new", "+12 %", "−3 %", "×14", "−100 %"]
+        for now, before in (
+            (0, 0), (1, 0), (112, 100), (97, 100), (1400, 100), (0, 5), (10, -10), (-20, -10),
+        )
+    ]  # fmt: skip
+    assert changes == ["–", "new", "+12 %", "−3 %", "×14", "−100 %", "–", "–"]
     shares = [words.percent(Decimal(part), Decimal(100)) for part in ("41.25", "0.01", "0", "100")]
     assert shares == ["41.2 %", "<0.1 %", "0.0 %", "100.0 %"]
     assert [words.short(n) for n in (9481, 48_200, 3_412_000, 999_999)] == [

@@ -65,9 +65,9 @@ class Chart:
 def chart(trend: Trend, zone: ZoneInfo) -> Chart:
     """Stacked columns, the dearest value at the bottom."""
     totals = trend.totals
-    top, lines = scale(max([*totals, Decimal(0)]))
     bands = tuple(band for band in trend.bands if any(band.costs) or not band.rest)
     colors = tuple(_color(place, band) for place, band in enumerate(bands))
+    top, lines = scale(max(_drawn(bands, place) for place in range(len(totals))))
     count = len(totals)
     room = 100 / count
     width = min(room * (1 - _GAP), _WIDEST)
@@ -118,6 +118,11 @@ def _blocks(costs: Sequence[Decimal], colors: Sequence[str], top: Decimal) -> tu
             y -= height
             found.append(Block(round(y, 2), round(height, 2), color))
     return tuple(found)
+
+
+def _drawn(bands: Sequence[Band], place: int) -> Decimal:
+    """How high a column is: higher than its total, where a refund is in one of its bands."""
+    return sum((max(band.costs[place], Decimal(0)) for band in bands), Decimal(0))
 
 
 def _color(place: int, band: Band) -> str:

@@ -83,9 +83,9 @@ def percent(part: Decimal, whole: Decimal) -> str:
 
 
 def change(now: Decimal, before: Decimal) -> str:
-    """How much more or less: +12 %, −3 %, ×14, new."""
-    if not before:
-        return "new" if now else "–"
+    """How much more or less: +12 %, −3 %, ×14, new; of a refund nothing is a share."""
+    if before <= 0:
+        return "new" if now and not before else "–"
     ratio = now / before
     if ratio >= 10:  # noqa: PLR2004 - +900 % says less than ×10
         return f"×{ratio:,.0f}"
