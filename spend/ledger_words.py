@@ -49,6 +49,9 @@ def begun_of(said: str) -> datetime | None:
 def _read(said: str) -> tuple[Place, datetime | None]:
     try:
         match json.loads(base64.b64decode(said.encode(), b"-_", validate=True)):
+            # To Python, true and false are numbers; to Postgres they are not.
+            case [str(), bool(), *_]:
+                pass
             case [str(at), int(number), *rest] if 0 <= number <= _MOST_ID and len(rest) <= 1:
                 times = [datetime.fromisoformat(time) for time in (at, *rest)]
                 if all(time.tzinfo is not None for time in times):

@@ -81,6 +81,9 @@ def place(call: Call, name: str = "after") -> tuple[str, int] | None:
     except (binascii.Error, ValueError):
         found = None
     match found:
+        # To Python, true and false are numbers; to Postgres they are not.
+        case [str(), bool()]:
+            pass
         case [str(text), int(number)] if "\0" not in text and 0 <= number < 1 << 31:
             return text, number
     raise invalid(f"{name} is what the page before this one gave as next.")

@@ -1,6 +1,6 @@
 """Logging in: a token is pasted once, and stays in a cookie that no script can read."""
 
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
@@ -15,6 +15,7 @@ LOGIN = f"{HOME}/login"
 THEME = "spendbeat_theme"
 _DAYS_30 = 30 * 24 * 3600
 _MOST_FORM = 16 * 1024
+_MOST_FIELDS = 50
 _SEE_OTHER = 303
 _ENDED = "This token is not known any more: it was revoked. Paste another one."
 _WRONG = "This token is not known, or was revoked."
@@ -74,9 +75,18 @@ def place(said: str | None) -> str:
     return said
 
 
+def address(request: Request) -> str:
+    """What was asked for, as it was written: a name in a path may have %, ? or letters of any kind
+    in it.
+    """
+    raw = request.scope.get("raw_path")
+    path = raw.decode("ascii", "replace") if raw else quote(request.url.path)
+    return path + (f"?{request.url.query}" if request.url.query else "")
+
+
 def to_login(request: Request) -> Response:
     """Somebody without a token that is known: to the login, and from there back here."""
-    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    here = address(request)
     if request.method != "GET":
         here = urlsplit(request.headers.get("referer", "")).path or HOME
     known = COOKIE in request.cookies
@@ -97,9 +107,10 @@ async def form(request: Request) -> dict[str, str]:
             body += chunk
             if len(body) > _MOST_FORM:
                 return {}
-    except ClientDisconnect:
+        text = body.decode("utf-8", "replace")
+        said = parse_qs(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except (ClientDisconnect, ValueError):
         return {}
-    said = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)
     return {name: values[-1] for name, values in said.items()}
 
 

@@ -38,6 +38,8 @@ _BY_KEY = "tag:"
 # A click on a value leads to the first of these that the page is not narrowed to yet.
 _DEEPER = ("organization", "project", "agent", "user_id", "provider", "model")
 _LONGEST_RANGE = timedelta(days=3700)
+_YEARS = range(1900, 9000)  # near the ends of the calendar a time has no day before or after it
+_OUTSIDE = f"A page shows times of the years {_YEARS[0]} to {_YEARS[-1]}."
 _QUARTER = timedelta(minutes=15)
 
 
@@ -171,6 +173,8 @@ def read(session: Session, query: QueryParams, now: datetime) -> Look:
         since, until, given = _time(query, zone, now)
     except BadInputError as error:
         raise invalid(str(error)) from None
+    except OverflowError:
+        raise invalid(_OUTSIDE) from None
     by = query.get("by") or USUAL_BY
     if by not in NAMES and not (by.startswith(_BY_KEY) and len(by) > len(_BY_KEY)):
         raise invalid(f"by is one of {', '.join(NAMES)}, tag:KEY, not {by!r:.60}.")
@@ -217,6 +221,8 @@ def _time(
         until = _moment("to", given["to"], zone)
     begins = given.get("from")
     since = _moment("from", begins, zone) if begins else until - timedelta(days=30)
+    if since.year not in _YEARS or until.year not in _YEARS:
+        raise BadInputError(_OUTSIDE)
     if since >= until:
         raise BadInputError("The first day has to be before the last one.")
     if until - since > _LONGEST_RANGE:

@@ -40,6 +40,9 @@ def after_request(said: str | None) -> RequestPlace | None:
     if not said:
         return None
     match _read(said):
+        # To Python, true and false are numbers; to Postgres they are not.
+        case [str(), bool()]:
+            pass
         case [str(moment), int(number)] if 0 <= number < 1 << 63:
             try:
                 at = datetime.fromisoformat(moment)

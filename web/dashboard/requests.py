@@ -15,7 +15,7 @@ from web.refusals import invalid
 _MOST = 50
 _STATUSES = ("success", "failure")
 _IDS = ("request_id", "trace_id", "session_id", "end_user")
-_TIPS = ("status", "unpriced", *_IDS)
+_TIPS = ("status", "unpriced")
 _MOST_DIGITS = 18
 
 
@@ -23,7 +23,7 @@ def listed(call: Call) -> Page:
     """A page of requests, the newest first."""
     status = next(iter(asking.choices(call, "status", _STATUSES)), None)
     unpriced = asking.flag(call, "unpriced") if "unpriced" in call.query else None
-    ids = {name: call.query[name] for name in _IDS if call.query.get(name)}
+    ids = _ids(call)
     with call.looking() as session:
         look = looks.read(session, call.query, datetime.now(UTC))
         try:
@@ -42,9 +42,19 @@ def listed(call: Call) -> Page:
             raise invalid(str(error)) from None
         said = framed(session, look, empty=not found.requests)
     narrowed = [(name, call.query[name]) for name in _TIPS if call.query.get(name)]
+    narrowed += [(name, value) for name, value in ids.items()]
     following = paging.following_request(found.following) if found.following else None
     said |= {"requests": found.requests, "following": following, "narrowed": narrowed}
     return Page("requests.html", {**said, "paged": "after" in call.query})
+
+
+def _ids(call: Call) -> dict[str, str]:
+    """What requests are found by: ?trace_id=x, or as a form without scripts says it."""
+    found = {name: call.query[name] for name in _IDS if call.query.get(name)}
+    kind = next(iter(asking.choices(call, "find", _IDS)), None)
+    if kind and (said := call.query.get("id", "").strip()):
+        found[kind] = said
+    return found
 
 
 def one(call: Call) -> Page:

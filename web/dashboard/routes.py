@@ -116,7 +116,7 @@ def _frame(request: Request, name: str, token: Token | None) -> dict[str, Any]:
         "token": token,
         "bound": token is not None and token.binding is not None,
         "origin": str(request.base_url).rstrip("/"),
-        "address": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "address": entrance.address(request),
     }
 
 
