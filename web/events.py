@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
-from contextlib import suppress
 
 from fastapi import APIRouter
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
@@ -17,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from models import FEED_KINDS
 from web import openapi_events as described
 from web import refusals
+from web.cutting import cut
 from web.guarding import refused
 from web.hub import Hub
 from web.listeners import End, Listener, Place, parse
@@ -70,6 +70,8 @@ class Stream(Response):
                 why = await self._until_over(place, receive, send)
             if not self._begun:
                 await refused(_instead(why))(scope, receive, send)
+            elif not await _bade_farewell(send):
+                cut(scope)
         finally:
             self._hub.leave(listener)
 
@@ -89,10 +91,6 @@ class Stream(Response):
         self._service.metrics.sse_closed(why)
         level = logging.DEBUG if why in _USUAL else logging.INFO
         log.log(level, "/events of %s ended: %s", listener.token.name, why)
-        if self._begun:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_GOODBYE):
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
         return why
 
     async def _talk(self, newest: Place, send: Send) -> None:
@@ -164,6 +162,16 @@ def _instead(why: End) -> Refusal:
     if why == "revoked":
         return refusals.unauthorized("This token was revoked.")
     return refusals.stopping()
+
+
+async def _bade_farewell(send: Send) -> bool:
+    """End the answer; False where the other side does not take what it was sent before."""
+    try:
+        async with asyncio.timeout(_GOODBYE):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _hung_up(receive: Receive, listener: Listener) -> None:

@@ -1,21 +1,25 @@
 """GET /events of `spendbeat web` as processes, with a real Redis: killed, stopped, several."""
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
 from spend import feed
+from spend.sql import query
 from tests.conftest import forget_caches
 from tests.e2e.test_web import COMMAND, address
 from tests.support.programs import Program
 from tests.support.service import token
-from tests.support.streams import Stream, listening
+from tests.support.streams import Stream, deaf, listening
 from tests.support.valkey import Valkey, valkey
 from tests.support.waiting import wait_for
+from web.listeners import MOST_WAITING
 from worker import bell
 from worker.database import transaction
 
@@ -103,6 +107,25 @@ def test_a_service_that_is_stopped_ends_streams_and_does_not_wait_for_them(
     assert "graceful shutdown exceeded" not in web.logs()
     assert "Traceback" not in web.logs()
     assert not psutil.pid_exists(web.pid) or not psutil.Process(web.pid).is_running()
+
+
+def test_a_service_that_is_stopped_does_not_wait_for_one_that_reads_nothing(
+    start: Callable[..., Program],
+) -> None:
+    web = start()
+    batch = {"provider": "p" * 400_000, "counted_to": None, "rest": None}
+    body = json.dumps({**batch, "lines": [["acme", None, None, 1, 0, "1"]]})
+    with closing(deaf(address(web), token("reader", "read"))):
+        for _ in range(MOST_WAITING // 4):  # more than the system takes, fewer than end a stream
+            with transaction() as session:
+                session.execute(query("feed", "put"), {"kind": "spend", "body": body})
+        with listening(address(web), token("other", "read")) as other:
+            happen()
+            other.have(1)
+        os.kill(web.pid, signal.SIGTERM)
+        assert web.process is not None
+        assert web.process.wait(30) == 0
+    assert "graceful shutdown exceeded" not in web.logs()
 
 
 def test_a_service_that_was_killed_leaves_no_subscription(

@@ -17,6 +17,7 @@ from worker.settings import Settings, settings
 
 # By name: this room does not know the one of the service.
 _APPLICATION = "web.app:application"
+_PROTOCOL = "web.cutting:Protocol"
 # A request that is being booked when it is told to stop has this long to be answered.
 _STOP_SECONDS = 15
 # Longer than what common clients and proxies keep an idle connection, so that they close it and
@@ -63,7 +64,7 @@ def web(port: int | None, bind: str | None, processes: int | None) -> None:
         factory=True,
         workers=count,
         loop="uvloop",
-        http="httptools",
+        http=_PROTOCOL,
         ws="none",
         log_config=_logging(chosen),
         access_log=False,
