@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -118,10 +119,26 @@ def forget_caches() -> None:
 
 
 @pytest.fixture
-def database(postgres_server: str, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def database(postgres_server: str, template: str) -> Iterator[str]:
     """A migrated database of this test's own, named by DATABASE_URL; yields its URL."""
-    with made(postgres_server, "spendbeat_test", template) as url:
-        monkeypatch.setenv("DATABASE_URL", url)
+    with _cloned(postgres_server, template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_database(postgres_server: str, template: str) -> Iterator[str]:
+    """The same for all tests of a module, none of which may mind what the others leave in it."""
+    with _cloned(postgres_server, template) as url:
+        yield url
+
+
+@contextmanager
+def _cloned(server: str, template: str) -> Iterator[str]:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        made(server, "spendbeat_test", template) as url,
+    ):
+        patch.setenv("DATABASE_URL", url)
         forget_caches()
         yield url
         for role in ("spendbeat_writer", "spendbeat_reader", "spendbeat_owner"):

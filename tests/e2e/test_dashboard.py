@@ -270,13 +270,57 @@ def test_it_listens_again_after_the_stream_was_refused(filled: Service, seen: Wi
         route.fulfill(status=503)
 
     seen.page.route("**/events?*", refuse, times=1)
+    seen.page.clock.install()
     page = seen.go("/dashboard")
     expect(page.locator("#link")).to_contain_text("No live connection")
+    page.clock.fast_forward(10_000)
     expect(page.locator("#link")).to_have_text("", timeout=30_000)
     assert len(refused) == 1
     page.wait_for_timeout(1500)  # for the look that its opening asks for
     dashboards.spend_more("100")
     expect(page.locator("#hero .big")).to_contain_text("$160.75")
+
+
+def test_pages_that_nobody_sees_leave_connections_to_the_others(
+    filled: Service, seen: Window
+) -> None:
+    """A browser opens six to a service, and each page that listens holds one."""
+    # Without a screen every page is seen: what a browser says of one behind others is said for it.
+    seen.context.add_init_script(
+        "Object.defineProperty(document, 'hidden', {get: () => window.behind === true})"
+    )
+    show = (
+        "(behind) => { window.behind = behind;"
+        " document.dispatchEvent(new Event('visibilitychange')) }"
+    )
+    pages = []
+    for _ in range(7):
+        page = seen.context.new_page()
+        with page.expect_request("**/events?*"):
+            page.goto(f"{filled.url}/dashboard")
+        page.evaluate(show, True)
+        pages.append(page)
+    dashboards.spend_more("100")
+    expect(pages[0].locator("#hero .big")).to_contain_text("$60.75")
+    pages[0].evaluate(show, False)
+    expect(pages[0].locator("#hero .big")).to_contain_text("$160.75")
+    dashboards.spend_more("100")
+    expect(pages[0].locator("#hero .big")).to_contain_text("$260.75")
+
+
+def test_somebody_else_was_sooner_with_an_alert(filled: Service, seen: Window) -> None:
+    seen.page.route("**/events?*", lambda route: route.abort())
+    page = seen.go("/dashboard/alerts")
+    first = page.locator(".alert").first
+    name = str(first.get_attribute("id"))
+    filled.client.post(
+        f"/alerts/{name.removeprefix('alert-')}/resolve", headers=bearer(seen), json={}
+    )
+    first.get_by_role("button", name="Acknowledge").click()
+    expect(page.locator("#told")).to_contain_text("is resolved")
+    expect(page.locator(f"#{name}")).to_have_count(0)
+    assert all("ERR_FAILED" in error for error in seen.errors)
+    seen.errors.clear()
 
 
 def test_figures_that_are_not_counted_further_go_stale_visibly(

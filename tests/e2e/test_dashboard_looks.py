@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support import dashboards
-from tests.support.browsing import PHONE, Window, chromium, window
+from tests.support.browsing import DESKTOP, PHONE, Window, chromium, window
 from tests.support.service import Service, serving, token
 
 PAGES = (
@@ -27,6 +27,7 @@ PAGES = (
     "/dashboard/alerts/999",
     "/dashboard/login",
 )
+LONG = "x" * 200
 # Every text against what is behind it, as WCAG 2 counts it. Without what nobody sees.
 _CONTRASTS = """() => {
   const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
@@ -82,15 +83,17 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
-def service(database: str) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def service(shared_database: str) -> Iterator[Service]:
+    """One for all tests here: they look, and press a button of an alert at most."""
     with serving(web_rate=0) as service:
         dashboards.fill()
         dashboards.budgeted()
+        dashboards.fill_long(LONG)
         yield service
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def secret(service: Service) -> str:
     return token("me", "read", "alerts")
 
@@ -108,6 +111,32 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, service: Service, secre
             box = button.bounding_box()
             assert box is not None
             assert box["height"] >= 38
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_names_of_any_length_leave_room_for_the_figures(
+    browser: Browser, service: Service, secret: str, size: tuple[int, int]
+) -> None:
+    """And spend below zero can be drawn: the window has nothing to complain of."""
+    with window(browser, service.url, size=size) as seen:
+        seen.log_in(secret)
+        for path in (
+            "/dashboard?project=long", "/dashboard?by=agent&organization=long",
+            "/dashboard/spend?by=agent&organization=long&user_id=" + LONG,
+            "/dashboard/requests?organization=long", "/dashboard/budgets",
+            "/dashboard/budgets/refunded",
+        ):  # fmt: skip
+            page = seen.go(path)
+            wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert wide[0] <= wide[1], path
+        page = seen.go("/dashboard?by=agent&organization=long")
+        # The spend of each line is inside of the card, without scrolling.
+        card = page.locator("#over-time").bounding_box()
+        assert card is not None
+        for figure in page.locator("#lines tbody tr td:nth-child(2)").all():
+            box = figure.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= card["x"] + card["width"]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -203,14 +232,14 @@ def test_pages_say_what_they_are_to_who_cannot_see_them(
             )
             assert twice == [], path
         assert len(titles) >= len(PAGES) - 1
-        page = seen.go("/dashboard")
+        page = seen.go("/dashboard?organization=acme")
         chart = page.locator("svg.plot")
         assert chart.get_attribute("role") == "img"
-        assert "$60.75 in all" in str(chart.get_attribute("aria-label"))
+        assert "$55.75 in all" in str(chart.get_attribute("aria-label"))
         page.locator("#chart-figures summary").click()
         days = page.locator("#chart-table tbody tr")
         assert days.count() == 30
-        assert seen.figures("#chart-table tbody tr:last-child")[-1] == "$45.000000000007"
+        assert seen.figures("#chart-table tbody tr:last-child")[-1] == "$40.000000000007"
 
 
 def test_nothing_inline_and_nothing_from_elsewhere(service: Service, secret: str) -> None:

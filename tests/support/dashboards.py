@@ -44,6 +44,19 @@ def fill(now: datetime | None = None, organization: str | None = "acme") -> None
     ledger.roll()
 
 
+def fill_long(name: str) -> None:
+    """Somebody whose every name is so long, and a refund that leaves a budget below zero."""
+    with transaction() as session:
+        for agent in (name, f"{name[:90]} {name[:90]}", "שלום עולם", "refunded"):
+            who = {"organization": "long", "project": name, "agent": agent, "user_id": name}
+            cost = Decimal(-900 if agent == "refunded" else 1234)
+            add(session, who, model=name, cost_usd=cost)
+    ledger.roll()
+    scope = {"organization": "long", "agent": "refunded"}
+    budgets.add("refunded", scope=scope, hard_limit=50)
+    budgets.add(name[:100], scope={"agent": name}, hard_limit=5000)
+
+
 def add(session: Any, who: Mapping[str, Any], **row: Any) -> None:
     """One ledger row of somebody, or of nobody."""
     said = {name: value for name, value in who.items() if value is not None}

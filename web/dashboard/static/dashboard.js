@@ -9,10 +9,12 @@ const SHARE = 10; // one look takes at most so much of the time, one part in thi
 
 const root = document.documentElement;
 let looked = performance.now();
+let tried = looked;
 let lasted = 0;
 let waiting = 0;
 let busy = false;
 let streaming = false;
+let stream = null;
 
 const byId = (id) => document.getElementById(id);
 
@@ -93,29 +95,42 @@ async function look() {
   } catch {
     say("The service does not answer; these are the last figures");
   } finally {
-    lasted = performance.now() - began;
+    tried = performance.now();
+    lasted = tried - began;
     busy = false;
   }
 }
 
 function soon() {
   if (waiting) return;
-  const since = performance.now() - looked;
+  const since = performance.now() - tried;
   const pause = Math.max(SOONEST, SHARE * lasted) - since;
   waiting = setTimeout(() => { waiting = 0; look(); }, Math.max(pause, 0));
 }
 
 function listen() {
+  if (stream || document.hidden) return;
   const bound = document.querySelector(".notice") !== null;
-  const stream = new EventSource(`/events?kinds=${bound ? "spend" : "spend,alert"}`);
-  for (const kind of ["spend", "alert", "reset"]) stream.addEventListener(kind, soon);
-  stream.addEventListener("open", () => { streaming = true; say(""); soon(); });
-  stream.addEventListener("error", () => {
+  const opened = new EventSource(`/events?kinds=${bound ? "spend" : "spend,alert"}`);
+  stream = opened;
+  for (const kind of ["spend", "alert", "reset"]) opened.addEventListener(kind, soon);
+  opened.addEventListener("open", () => { streaming = true; say(""); soon(); });
+  opened.addEventListener("error", () => {
     streaming = false;
     say("No live connection: looking every 10 s");
     // It comes back by itself, unless the service said no for now.
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, POLL);
+    if (opened.readyState !== EventSource.CLOSED) return;
+    stream = null;
+    setTimeout(listen, POLL);
+    soon(); // the answer to a page says why: a token that was revoked, a database that is away
   });
+}
+
+// A browser opens six connections to a service at most: pages nobody sees must not hold them.
+function rest() {
+  stream?.close();
+  stream = null;
+  streaming = false;
 }
 
 function live() {
@@ -123,9 +138,13 @@ function live() {
   listen();
   setInterval(() => {
     // What is new comes by itself; how fresh that is has to be asked for.
-    if (performance.now() - looked > POLL) look();
+    if (performance.now() - tried > POLL) look();
   }, 1000);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return rest();
+    listen();
+    soon();
+  });
 }
 
 /* Buttons of alerts: pressed without leaving the page */
@@ -155,6 +174,7 @@ function buttons() {
       if (!document.activeElement || document.activeElement === document.body) next?.focus();
     } catch (error) {
       if (told) { told.textContent = error.message; told.hidden = false; }
+      soon(); // somebody else may have been sooner
     } finally {
       if (pressed) pressed.disabled = false;
     }
@@ -246,11 +266,15 @@ function zones() {
 
 function finding() {
   const kind = byId("find-kind");
-  kind?.addEventListener("change", () => {
-    const input = byId("find-id");
+  if (!kind) return;
+  const input = byId("find-id");
+  const name = () => {
     input.name = kind.value;
     input.placeholder = `Find: ${kind.selectedOptions[0].textContent.toLowerCase()}`;
-  });
+  };
+  kind.removeAttribute("name"); // the address says it in one word
+  kind.addEventListener("change", name);
+  name(); // on the way back browsers choose again what was chosen
 }
 
 theme();
