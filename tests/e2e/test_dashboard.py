@@ -232,6 +232,18 @@ def test_a_new_request_shows_without_a_reload_and_moves_nothing(
     expect(page.locator("#open-alerts .alert")).to_have_count(before + 1)
 
 
+def test_what_the_pointer_rests_on_stays_and_has_the_new_figure(
+    filled: Service, seen: Window
+) -> None:
+    page = seen.go("/dashboard")
+    page.locator(".column").last.hover()
+    expect(page.locator("#tip")).to_contain_text("$45.00")
+    dashboards.spend_more("100")
+    expect(page.locator("#hero .big")).to_contain_text("$160.75")
+    expect(page.locator("#tip")).to_be_visible()
+    expect(page.locator("#tip")).to_contain_text("$145.00")
+
+
 def test_without_data_it_says_how_to_begin_and_fills_by_itself(
     service: Service, seen: Window
 ) -> None:

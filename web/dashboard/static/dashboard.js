@@ -79,6 +79,8 @@ function take(text) {
   looked = performance.now();
   zones();
   grow();
+  const pointed = document.querySelector(".column:hover");
+  if (pointed) showTip(pointed);
 }
 
 async function look() {
