@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import httpx
@@ -111,3 +112,18 @@ def test_requests_can_be_found_without_scripts(service: Service) -> None:
     assert "of-the-session" in page.text
     assert "gpt-4o" not in page.text.partition("<tbody>")[2]
     assert "session id: <b>s-1</b>" in page.text
+
+
+def test_links_of_an_old_request_lead_to_others_of_its_time(service: Service) -> None:
+    began = datetime.now(UTC) - timedelta(days=200)
+    with transaction() as session:
+        who = {"project": "old", "tags": ("then",)}
+        dashboards.add(session, who, trace_id="t-1", model="old-one", started_at=began)
+    ledger.roll()
+    number = ledger.scalar("SELECT id FROM cost_logs WHERE model = 'old-one'")
+    page = service.client.get(f"/dashboard/requests/{number}").text
+    links = re.findall(r'href="(/dashboard/requests\?[^"]*)"', page.partition("who-head")[2])
+    assert len(links) == 5, "provider, model, project, tag, trace"
+    for link in links:
+        found = service.client.get(link.replace("&amp;", "&")).text
+        assert f'href="/dashboard/requests/{number}"' in found, link

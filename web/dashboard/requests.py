@@ -1,6 +1,6 @@
 """Requests one by one: those of a look, and one of them with all that is known."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from spend import requests
 from spend.errors import BadInputError, UnknownError
@@ -17,6 +17,7 @@ _STATUSES = ("success", "failure")
 _IDS = ("request_id", "trace_id", "session_id", "end_user")
 _TIPS = ("status", "unpriced")
 _MOST_DIGITS = 18
+_NEAR = timedelta(days=7)
 
 
 def listed(call: Call) -> Page:
@@ -65,4 +66,12 @@ def one(call: Call) -> Page:
     with call.looking() as session:
         look = looks.read(session, call.query, datetime.now(UTC))
         detail = requests.one(session, int(said))
-        return Page("request.html", {**framed(session, look), "detail": detail})
+        shown = {**framed(session, look), "detail": detail}
+    return Page("request.html", {**shown, "around": _around(look, detail.request.started_at)})
+
+
+def _around(look: looks.Look, at: datetime) -> dict[str, str]:
+    """Two weeks with a request in the middle: links to others like it lead to it, too."""
+    day = at.astimezone(look.zone).date()
+    days = {"from": day - _NEAR, "through": day + _NEAR}
+    return {name: str(value) for name, value in days.items()} | {"zone": look.zone.key}
