@@ -1,6 +1,7 @@
 """`spendbeat demo`: the first thing that anybody runs."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,8 +75,8 @@ def test_it_stays_up_until_ctrl_c_and_says_where_to_look(home: Path, tmp_path: P
     try:
         demo.wait_for_log("Up until Ctrl-C", 120)
         said = demo.logs()
-        assert "Flower:  http://127.0.0.1:" in said
-        assert "Metrics: http://127.0.0.1:" in said
+        for door in ("Dashboard", "Flower", "Metrics"):
+            assert re.search(rf"^{door}: +http://127\.0\.0\.1:", said, re.MULTILINE), door
         assert (home / "flower.password").read_text().strip() not in said, "a pipe may be kept"
         os.kill(demo.pid, signal.SIGINT)
         assert demo.process is not None

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from tests.tools import tool
 from web.tokens import COOKIE
@@ -19,6 +19,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# Milliseconds; a machine that does other things too is slow, not wrong.
+_PATIENCE = 60_000
 DESKTOP = (1280, 860)
 PHONE = (390, 844)
 # Asked for on purpose, and said in the console by the browser itself.
@@ -101,7 +103,8 @@ def window(
         color_scheme="dark" if dark else "light",
         java_script_enabled=scripts,
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(_PATIENCE)
+    expect.set_options(timeout=_PATIENCE)
     found = Window(url, context, context.new_page())
     found.page.on("console", lambda said: found._said(said.text) if said.type == "error" else None)
     found.page.on("pageerror", lambda error: found.errors.append(str(error)))
