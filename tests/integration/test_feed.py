@@ -62,7 +62,8 @@ def test_a_batch_tells_what_was_spent_by_whom(database: str) -> None:
     )
     data = told(entry, None)
     assert data is not None
-    assert data.pop("counted_to") == ledger.scalar("SELECT max(at) FROM ticks").isoformat()
+    counted = datetime.fromisoformat(data.pop("counted_to"))
+    assert counted == ledger.scalar("SELECT max(at) FROM ticks")
     nobody = {"organization": None, "team": None, "api_key": None}
     assert data == {
         "provider": "openai", "requests": 4, "unpriced": 1, "total_cost": "4.75", "rest": None,
