@@ -60,7 +60,11 @@ def choices(parser: argparse.ArgumentParser) -> None:
     """The options of made()."""
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--use", metavar="URL", help="a database that --keep left")
-    parser.add_argument("--keep", action="store_true", help="leave the database and say its URL")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="leave the database, on the server of DATABASE_URL, and say its URL",
+    )
 
 
 @contextmanager
@@ -79,6 +83,8 @@ def made(options: argparse.Namespace, filled: Callable[[Connection, str], None])
             around.enter_context(stack.named(url.render_as_string(False)))
             yield os.environ["DATABASE_URL"]
             return
+        if options.keep and "DATABASE_URL" not in os.environ:
+            raise SystemExit("--keep needs a server that stays: name one by DATABASE_URL.")
         server = around.enter_context(stack.server())
         url = around.enter_context(stack.database(server, keep=options.keep))
         with autocommit(url) as connection:

@@ -6,7 +6,7 @@ projects, tags), of four models each; one request in 200 is unpriced, one in 100
 are about as many as they can be.
 
     ./run bench reports
-    ./run bench reports --rows 20000000 --keep
+    DATABASE_URL=... ./run bench reports --rows 20000000 --keep
     ./run bench reports --use postgresql://.../spendbeat_bench_1a2b3c4d
 """
 

@@ -4,7 +4,7 @@ It should not depend on how long the ledger is: it reads sums, never rows. Nothi
 what is read from Redis, three round trips, is left out.
 
     ./run bench scrape
-    ./run bench scrape --rows 20000000 --keep
+    DATABASE_URL=... ./run bench scrape --rows 20000000 --keep
 """
 
 import argparse
