@@ -167,7 +167,7 @@ def wait_until_ready(redis_url: str) -> None:
 
 
 def empty(connection: Connection) -> None:
-    """As if nothing had been counted. Beat's tasks go on, and hold some of these tables now and then."""
+    """As if nothing had been counted. Tasks of beat go on, and hold some of the tables at times."""
     for _ in range(20):
         try:
             connection.execute(text(f"TRUNCATE {DERIVED}"))
