@@ -13,8 +13,8 @@ from spend.errors import BadInputError
 from spend.filters import Only
 from spend.periods import midnight
 from web import asking, litellm_shapes
-from web import openapi_activity as described
 from web.calls import Act, Answer, Call, Calls, Door
+from web.described import activity as described
 from web.litellm_shapes import FIGURES, NOBODY, Groups
 from web.narrowing import unbroken
 from web.refusals import invalid

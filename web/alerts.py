@@ -11,8 +11,8 @@ from spend.budgets.definition import SEVERITIES
 from spend.errors import BadInputError, UnknownError
 from spend.lengths import length
 from web import asking
-from web import openapi_alerts as described
 from web.calls import Answer, Call, Calls, Door
+from web.described import alerts as described
 from worker import bell
 
 _LOOK = ("read", "alerts")

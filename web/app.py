@@ -30,9 +30,9 @@ from web import (
 )
 from web.calls import Calls
 from web.dashboard import routes as dashboard
+from web.described.ingest import SECURITY
 from web.guarding import Guarding
 from web.intake import Intake
-from web.openapi import SECURITY
 from web.service import Service
 from worker.processes import die_with_parent
 from worker.settings import Settings, settings

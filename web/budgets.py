@@ -12,8 +12,8 @@ from spend.budgets.lookup import Place
 from spend.budgets.store import Kind
 from spend.errors import BadInputError
 from web import asking, refusals
-from web import openapi_budgets as described
 from web.calls import Answer, Call, Calls, Door
+from web.described import budgets as described
 from web.refusals import Refusal
 
 _LOOK = ("read", "budgets")

@@ -11,8 +11,8 @@ from spend.delivery.channels import LONGEST_OVERLAP
 from spend.delivery.channels import shown as said
 from spend.lengths import length
 from web import asking
-from web import openapi_channels as described
 from web.calls import Answer, Call, Calls, Door
+from web.described import channels as described
 from worker import sending
 
 _LOOK = ("read", "channels")

@@ -14,15 +14,15 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from models import FEED_KINDS
-from web import openapi_events as described
 from web import refusals
-from web.cutting import cut
+from web.described import events as described
 from web.guarding import refused
-from web.hub import Hub
-from web.listeners import End, Listener, Place, parse
-from web.looking import reset
 from web.refusals import Refusal
 from web.service import Service
+from web.stream.cutting import cut
+from web.stream.hub import Hub
+from web.stream.listeners import End, Listener, Place, parse
+from web.stream.looking import reset
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from models import ATTRIBUTION_FIELDS
 from spend.capture import values
 from spend.capture.litellm import loose
 from spend.capture.request import Rejected
-from web import bodies, guard_description, refusals
+from web import bodies, refusals
+from web.described import guard as guard_description
 from web.guarding import Guarding
 
 _WHO = frozenset({*ATTRIBUTION_FIELDS, "user", "org", "tags"})

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from spend.sql import query
-from web import openapi_health as openapi
+from web.described import health as openapi
 from web.service import Service
 from worker import broker, schema_version
 from worker.settings import Settings

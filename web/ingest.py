@@ -12,8 +12,9 @@ from starlette.responses import Response
 from spend.capture import litellm
 from spend.capture.desk import Problem, Raw
 from spend.capture.request import Rejected
-from web import bodies, openapi
+from web import bodies
 from web.arrivals import Arrivals
+from web.described import ingest as openapi
 from web.intake import Door, Events, Intake
 
 _CONVERSATION = frozenset({"messages", "response", "model_parameters"})

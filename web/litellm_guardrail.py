@@ -19,7 +19,8 @@ from starlette.responses import Response
 
 from spend.capture.litellm.attribution import attribution
 from spend.capture.litellm.naming import UNKNOWN, provider_and_model
-from web import bodies, guard_description
+from web import bodies
+from web.described import guard as guard_description
 from web.guarding import Guarding
 
 PATH = "/beta/litellm_basic_guardrail_api"

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web import openapi_health as openapi
+from web.described import health as openapi
 from web.refusals import Refusal
 from web.slots import Slot
 

@@ -17,8 +17,8 @@ from spend.facts import FIGURES
 from spend.reports import Place, SpendLine
 from spend.ticks import Counted
 from web import asking, narrowing, sheets
-from web import openapi_reports as described
 from web.calls import Answer, Call, Calls, Door
+from web.described import reports as described
 from web.refusals import invalid
 
 MOST = 10_000

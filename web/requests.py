@@ -11,8 +11,8 @@ from spend.errors import BadInputError, UnknownError
 from spend.ledger_rows import IDS, Place
 from spend.ledger_words import as_json, begun_of, detail_as_json, next_place, place_of
 from web import asking, narrowing, sheets
-from web import openapi_requests as described
 from web.calls import Answer, Call, Calls, Door
+from web.described import requests as described
 from web.refusals import invalid
 
 MOST = 1000

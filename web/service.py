@@ -12,13 +12,13 @@ from starlette.requests import Request
 
 from spend.capture.desk import Desk
 from spend.tokens import Token
-from web import hub
 from web.limits import Limits
 from web.loader import Loader
 from web.metrics import WebMetrics
 from web.notes import Notes, ended
 from web.rates import Rates, What
 from web.refusals import Refusal
+from web.stream import hub
 from web.tokens import Tokens
 from worker.database import make_engine
 from worker.settings import Settings

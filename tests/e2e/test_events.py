@@ -19,7 +19,7 @@ from tests.support.service import token
 from tests.support.streams import Stream, deaf, listening
 from tests.support.valkey import Valkey, valkey
 from tests.support.waiting import wait_for
-from web.listeners import MOST_WAITING
+from web.stream.listeners import MOST_WAITING
 from worker import bell
 from worker.database import transaction
 

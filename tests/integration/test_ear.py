@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.valkey import Valkey, valkey
 from tests.support.waiting import wait_for
-from web import ear
+from web.stream import ear
 from worker.bell import CHANNEL
 
 

@@ -16,10 +16,11 @@ from tests.support.service import Service, serving, token
 from tests.support.streams import Stream, deaf, listening
 from tests.support.valkey import valkey
 from tests.support.waiting import wait_for
-from web import events, hub
-from web.hub import Hub
-from web.listeners import MOST_WAITING, Listener, Place
-from web.looking import PART_ENTRIES, Part
+from web import events
+from web.stream import hub
+from web.stream.hub import Hub
+from web.stream.listeners import MOST_WAITING, Listener, Place
+from web.stream.looking import PART_ENTRIES, Part
 from worker import bell
 from worker.database import transaction
 

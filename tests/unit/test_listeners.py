@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spend.tokens import Token
-from web.listeners import MOST_WAITING, Listener, Place, parse
+from web.stream.listeners import MOST_WAITING, Listener, Place, parse
 
 TOKEN = Token(1, "t", frozenset({"read"}), datetime.now(UTC), None, None, None)
 

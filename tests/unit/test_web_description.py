@@ -14,9 +14,10 @@ from spend.budgets.definition import Budget
 from spend.capture.fields import FIELDS, REQUIRED
 from spend.gateway_spools import Spool, parse
 from spend.reports import DIMENSIONS
-from web import openapi_budgets, reports
+from web import reports
 from web.app import create
-from web.openapi import EVENT, EXAMPLE, MEANINGS
+from web.described import budgets as openapi_budgets
+from web.described.ingest import EVENT, EXAMPLE, MEANINGS
 from worker.settings import load
 
 

@@ -17,7 +17,7 @@ from worker.settings import Settings, settings
 
 # By name: this room does not know the one of the service.
 _APPLICATION = "web.app:application"
-_PROTOCOL = "web.cutting:Protocol"
+_PROTOCOL = "web.stream.cutting:Protocol"
 # A request that is being booked when it is told to stop has this long to be answered.
 _STOP_SECONDS = 15
 # Longer than what common clients and proxies keep an idle connection, so that they close it and

@@ -4,7 +4,7 @@ from typing import Any
 
 from spend import filters
 from spend.reports import DIMENSIONS
-from web.openapi_calls import (
+from web.described.calls import (
     AFTER,
     AMOUNT,
     NEXT,

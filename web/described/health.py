@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from web.openapi_calls import TEXT, answer, maybe, several, thing, told
+from web.described.calls import TEXT, answer, maybe, several, thing, told
 
 _FLAG = {"type": "boolean"}
 _SECONDS = {"type": "number"}

@@ -6,7 +6,7 @@ from models import ALERT_STATES
 from spend.alerts.alert import DIMENSIONS, Resolution
 from spend.budgets.definition import BASES, SEVERITIES
 from web import asking
-from web.openapi_calls import (
+from web.described.calls import (
     AFTER,
     AMOUNT,
     NEXT,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from web.openapi_calls import NUMBER, TEXT, answer, in_query, limit, several, thing, told
+from web.described.calls import NUMBER, TEXT, answer, in_query, limit, several, thing, told
 
 _SPEND = {"type": "number", "description": "Dollars; a sum of exact amounts, as a double."}
 _UNPRICED = {**NUMBER, "description": "Requests whose cost is not known and in no spend."}

@@ -12,7 +12,7 @@ from spend import feed, tokens
 from spend.feed import Entry, Standing
 from spend.feed_events import told
 from spend.tenancy import Binding
-from web.listeners import MOST_WAITING, Place
+from web.stream.listeners import MOST_WAITING, Place
 
 # Of one look, for all listeners; and for one that resumes, who may be slow to take it.
 ENTRIES = MOST_WAITING // 2

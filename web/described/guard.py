@@ -3,7 +3,7 @@
 from typing import Any
 
 from models import ATTRIBUTION_FIELDS
-from web.openapi import MEANINGS
+from web.described.ingest import MEANINGS
 
 _MONEY = {"type": "string", "description": "Dollars, as text."}
 _ERROR = {"type": "object", "properties": {"error": {"type": "string"}}}

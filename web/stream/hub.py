@@ -14,9 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from spend.errors import SpendbeatError
 from spend.feed import Entry
 from spend.tenancy import Binding
-from web import ear, refusals
-from web.listeners import Listener, Place
-from web.looking import Part, event, look_and_number, part, reset, wanted
+from web import refusals
+from web.stream import ear
+from web.stream.listeners import Listener, Place
+from web.stream.looking import Part, event, look_and_number, part, reset, wanted
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)

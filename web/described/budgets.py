@@ -6,7 +6,7 @@ from spend.budgets.definition import ENFORCE, SCOPE_FIELDS, UNPRICED, UNREACHABL
 from spend.budgets.reading import FIELDS
 from spend.periods import KINDS, WEEKDAYS
 from web import asking
-from web.openapi_calls import (
+from web.described.calls import (
     AFTER,
     AMOUNT,
     IF_MATCH,

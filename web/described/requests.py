@@ -4,7 +4,7 @@ from typing import Any
 
 from models import ATTRIBUTION_FIELDS, STATUSES, TOKEN_CLASSES
 from spend.ledger_rows import IDS
-from web.openapi_calls import (
+from web.described.calls import (
     AFTER,
     AMOUNT,
     NEXT,
@@ -20,7 +20,7 @@ from web.openapi_calls import (
     thing,
     told,
 )
-from web.openapi_reports import FORMAT, FRESHNESS, ONLY, ONLY_BY_KEY, ONLY_SAID
+from web.described.reports import FORMAT, FRESHNESS, ONLY, ONLY_BY_KEY, ONLY_SAID
 
 _MAYBE = maybe(TEXT)
 _COST = {**AMOUNT, "type": ["string", "null"]}

@@ -3,7 +3,7 @@
 from models import CHANNEL_KINDS
 from spend.delivery.outcome import REASONS
 from web import asking
-from web.openapi_calls import (
+from web.described.calls import (
     AFTER,
     NEXT,
     NUMBER,

@@ -1,6 +1,6 @@
 """The description of GET /events."""
 
-from web.openapi_calls import TEXT, in_query, told
+from web.described.calls import TEXT, in_query, told
 
 _EXAMPLE = """\
 retry: 2417
