@@ -43,7 +43,8 @@ GROUPS = (["provider", "model"], ["day", "project"], ["organization"], ["day"], 
 def traffic(database: str) -> None:
     random = Random(4)
     with transaction() as session:
-        ids = list(attributions.resolve(session, dict.fromkeys(MIXES, 1)).values())
+        resolved = attributions.resolve(session, dict.fromkeys(MIXES, 1))
+        ids = [resolved[mix] for mix in MIXES]
         ledger.add(session, [
             {
                 "started_at": BEGIN + timedelta(minutes=15 * n),

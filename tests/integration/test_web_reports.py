@@ -53,7 +53,8 @@ def client(service: Service) -> Client:
 def traffic(database: str) -> None:
     """Four requests an hour for a day and a half around each change; every 20th unpriced."""
     with transaction() as session:
-        ids = list(attributions.resolve(session, dict.fromkeys(MIXES, 1)).values())
+        resolved = attributions.resolve(session, dict.fromkeys(MIXES, 1))
+        ids = [resolved[mix] for mix in MIXES]  # their order among each other is not told
         for day, begin in enumerate(DAYS):
             rows: list[dict[str, Any]] = [
                 {
