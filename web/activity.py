@@ -74,7 +74,7 @@ def paged(kind: Kind) -> Act:
         if page > pages:
             return _answered([], [], said)
         last = days.last - (page - 1) * size * _ONE
-        first = max(days.first, last - (size - 1) * _ONE)
+        first = last - min(size - 1, (last - days.first).days) * _ONE
         return _activity(call, kind, Days(first, last, days.zone), said)
 
     return daily

@@ -22,7 +22,7 @@ def test_every_crossing_arrives_once_while_everything_between_row_and_receiver_d
             environment["DATABASE_URL"],
             (one, other),
             heard,
-            budgets=12,
+            budgets=18,
             rows=120,
             kill_every=4,
             dying=0.004,

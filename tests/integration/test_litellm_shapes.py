@@ -260,3 +260,11 @@ def test_what_cannot_be_answered_is_400_and_says_why(
 ) -> None:
     status, said = client.bad("GET", query)
     assert (status, words in said) == (400, True), said
+
+
+@pytest.mark.usefixtures("traffic")
+@pytest.mark.parametrize(
+    "days", ["0001-01-01&end_date=0001-01-01", "0001-01-01&end_date=0001-01-05"]
+)
+def test_the_first_days_of_the_calendar_are_days_without_spend(client: Client, days: str) -> None:
+    assert client.get(f"/user/daily/activity?start_date={days}")["results"] == []
