@@ -29,7 +29,7 @@ from sqlalchemy import text
 
 from benchmarks import memory
 from benchmarks.cpu import of_process
-from benchmarks.stack import autocommit, database, median, server, show
+from benchmarks.stack import autocommit, database, median, quantile, server, show
 from spend import rollups, ticks, tokens
 from worker import bell
 from worker.database import transaction
@@ -209,7 +209,7 @@ def report(options: argparse.Namespace, clients: list[Client], found: Measured) 
             ("lists of ids among them (1 is right)", len(in_order)),
             (f"connections of the {options.back} that came back", opened),
             ("commit to received, median ms", f"{median(late):.1f}"),
-            ("99 %", f"{late[int(len(late) * 0.99)]:.1f}"),
+            ("99 %", f"{quantile(late, 0.99):.1f}"),
             ("longest", f"{late[-1]:.1f}"),
             ("web process without clients, MB PSS", f"{found.idle:.1f}"),
             ("with them", f"{found.listening:.1f}"),

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Engine, event, text
 
 from benchmarks.ledger import arguments, ledger
-from benchmarks.stack import median, show, timed
+from benchmarks.stack import median, quantile, show, timed
 from worker.exporter import PostgresCollector, reader
 
 _SIZE = text(
@@ -27,10 +27,6 @@ def size(engine: Engine) -> list[str]:
     """Requests that are counted, attributions, budgets."""
     with engine.connect() as connection:
         return [f"{count:,}" for count in connection.execute(_SIZE).one()]
-
-
-def quantile(values: Sequence[float], part: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

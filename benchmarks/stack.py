@@ -126,6 +126,11 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def quantile(values: Sequence[float], part: float) -> float:
+    """The value below which so much of them lies; the largest of a few."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
 def median(seconds: Sequence[float]) -> float:
     return statistics.median(seconds)
 
